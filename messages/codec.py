@@ -1,0 +1,77 @@
+"""One codec for every message: MessagePack with the message's tag."""
+
+from typing import TypeVar
+
+import msgspec
+
+from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
+from messages.frames import Frame, FrameRejected
+from messages.questions import Ask, Cancel
+from messages.sessions import (
+    CloseSession,
+    MemoryStatus,
+    OpenSession,
+    SessionClosed,
+    SessionOpened,
+    SessionRefused,
+)
+from messages.workers import WorkerCard
+
+ToWorker = OpenSession | CloseSession | Ask | Cancel
+"""What stands on the control stream."""
+
+ToGateway = (
+    SessionOpened
+    | SessionRefused
+    | SessionClosed
+    | MemoryStatus
+    | FrameRejected
+    | AnswerStarted
+    | AnswerDelta
+    | AnswerDone
+)
+"""What stands on a session's event stream."""
+
+_encoder = msgspec.msgpack.Encoder()
+_to_worker_decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_to_gateway_decoder: msgspec.msgpack.Decoder[ToGateway] = msgspec.msgpack.Decoder(ToGateway)
+_frame_decoder = msgspec.msgpack.Decoder(Frame)
+_card_decoder = msgspec.msgpack.Decoder(WorkerCard)
+
+T = TypeVar("T")
+
+
+class MalformedMessage(ValueError):
+    """Bytes on the broker that are no message of ours."""
+
+
+def encode(message: ToWorker | ToGateway | Frame | WorkerCard) -> bytes:
+    """The message as bytes."""
+    return _encoder.encode(message)
+
+
+def _decode(decoder: "msgspec.msgpack.Decoder[T]", data: bytes) -> T:
+    try:
+        return decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise MalformedMessage(str(error)) from error
+
+
+def decode_to_worker(data: bytes) -> ToWorker:
+    """A control message. Raises MalformedMessage."""
+    return _decode(_to_worker_decoder, data)
+
+
+def decode_to_gateway(data: bytes) -> ToGateway:
+    """A session event. Raises MalformedMessage."""
+    return _decode(_to_gateway_decoder, data)
+
+
+def decode_frame(data: bytes) -> Frame:
+    """A frame. Raises MalformedMessage."""
+    return _decode(_frame_decoder, data)
+
+
+def decode_card(data: bytes) -> WorkerCard:
+    """A worker's card. Raises MalformedMessage."""
+    return _decode(_card_decoder, data)

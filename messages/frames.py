@@ -1,0 +1,28 @@
+"""A sampled frame on its way from the gateway to the worker."""
+
+import msgspec
+
+
+class Frame(msgspec.Struct, frozen=True, tag="frame"):
+    """One picture.
+
+    `timestamp` is presentation time in seconds since the session's first frame and rises
+    strictly; `captured_at` is wall-clock time (Unix seconds) at the gateway, for frame age;
+    `dropped` counts the frames that the gateway has thrown away for this session so far
+    because something was slow (frames merely not sampled are not drops).
+    """
+
+    session: str
+    number: int
+    timestamp: float
+    captured_at: float
+    jpeg: bytes
+    dropped: int = 0
+
+
+class FrameRejected(msgspec.Struct, frozen=True, tag="frame.rejected"):
+    """The worker could not use a frame; the session goes on without it."""
+
+    session: str
+    number: int
+    message: str

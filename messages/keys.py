@@ -1,0 +1,40 @@
+"""The broker's keys: where each kind of message stands.
+
+| key | type | who writes | what |
+|---|---|---|---|
+| `lookback:control` | stream, exact MAXLEN 1024 | gateway | open, close, ask, cancel |
+| `lookback:frames:{session}` | stream, exact MAXLEN RING | gateway | frames; the oldest goes |
+| `lookback:events:{session}` | stream, exact MAXLEN 2048, TTL | worker | all that a session's clients hear |
+| `lookback:alive:{session}` | string, TTL | gateway | the session still has somebody |
+| `lookback:worker:{worker}` | string, TTL | worker | its card |
+
+Every stream entry has one field, `m`, which holds the encoded message.
+"""
+
+from typing import Final
+
+FIELD: Final = b"m"
+CONTROL: Final = "lookback:control"
+CONTROL_LENGTH: Final = 1024
+RING: Final = 4
+EVENTS_LENGTH: Final = 2048
+EVENTS_TTL_SECONDS: Final = 600
+ALIVE_TTL_SECONDS: Final = 6
+CARD_TTL_SECONDS: Final = 4
+WORKERS: Final = "lookback:worker:*"
+
+
+def frames(session: str) -> str:
+    return f"lookback:frames:{session}"
+
+
+def events(session: str) -> str:
+    return f"lookback:events:{session}"
+
+
+def alive(session: str) -> str:
+    return f"lookback:alive:{session}"
+
+
+def worker(name: str) -> str:
+    return f"lookback:worker:{name}"

@@ -1,0 +1,64 @@
+"""A session's life: opened, refused, watched, closed."""
+
+from typing import Literal
+
+import msgspec
+
+
+class OpenSession(msgspec.Struct, frozen=True, tag="session.open"):
+    """Reserve a memory. `budget_tokens` None takes the worker's default."""
+
+    session: str
+    budget_tokens: int | None = None
+
+
+class CloseSession(msgspec.Struct, frozen=True, tag="session.close"):
+    """Free the memory now."""
+
+    session: str
+
+
+class SessionOpened(msgspec.Struct, frozen=True, tag="session.opened"):
+    """The memory is reserved. `cap_tokens` is what visual memory can never exceed."""
+
+    session: str
+    model: str
+    budget_tokens: int
+    cap_tokens: int
+    kv_bytes: int
+
+
+class SessionRefused(msgspec.Struct, frozen=True, tag="session.refused"):
+    """No memory was reserved: no room (try again later), or a request that can never fit."""
+
+    session: str
+    message: str
+    retry_after: float | None = None
+
+
+class SessionClosed(msgspec.Struct, frozen=True, tag="session.closed"):
+    """The memory is gone."""
+
+    session: str
+    reason: Literal["closed", "abandoned", "worker_stopped", "failed"]
+    message: str = ""
+
+
+class MemoryStatus(msgspec.Struct, frozen=True, tag="session.memory"):
+    """What the memory holds, sent after it changed, at most twice a second.
+
+    `tokens` counts kept visual tokens per layer and head. `span` is stream time (seconds) of
+    the oldest and newest kept frame; `newest_captured_at` is wall-clock (Unix seconds).
+    `frames_seen` reached memory; `frames_dropped` were lost in the ring or at the gateway.
+    """
+
+    session: str
+    tokens: int
+    peak_tokens: int
+    cap_tokens: int
+    kv_bytes: int
+    frames_seen: int
+    frames_dropped: int
+    compressions: int
+    span: tuple[float, float] | None
+    newest_captured_at: float | None

@@ -122,8 +122,14 @@ def ask(kind: str, frames: Sequence[Frame], rng: np.random.Generator) -> Exchang
         n = len(seen)
         if n >= len(NUMBERS):
             return None
-        answer = "I have seen nothing." if n == 0 else (
-            "I have seen one thing." if n == 1 else f"I have seen {NUMBERS[n]} different things."
+        answer = (
+            "I have seen nothing."
+            if n == 0
+            else (
+                "I have seen one thing."
+                if n == 1
+                else f"I have seen {NUMBERS[n]} different things."
+            )
         )
         return Exchange(kind, phrase(kind, rng), answer)
 

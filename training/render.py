@@ -90,9 +90,7 @@ def degrade(picture: NDArray[np.float32], rng: np.random.Generator) -> Picture:
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
-def still(
-    obj: int | None, place: int, colour: int, side: int, rng: np.random.Generator
-) -> Picture:
+def still(obj: int | None, place: int, colour: int, side: int, rng: np.random.Generator) -> Picture:
     """One frame [side, side, RGB]; `obj` None is an empty scene."""
     ground = background(colour, side, rng)
     if obj is not None:

@@ -1,0 +1,184 @@
+"""Batches of clips with their questions, as indices into the bank and token ids."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from training.bank import COMBINATIONS, combination_index
+from training.checkpoint import build_tokenizer
+from training.questions import KINDS, Exchange, Frame, appearances, ask
+from training.streams import draw, shape_for
+from training.tower import CELLS
+
+NOTHING: Final = 64  # the class "no object came before"
+IGNORE: Final = -100
+
+
+@dataclass
+class Clips:
+    """A batch. Axes: clips B, frames T, questions K, tokens L."""
+
+    frames: Tensor  # [B, T] rows of the bank
+    tokens: Tensor  # [B, K, L] token ids; position 0 is the video's closing newline
+    targets: Tensor  # [B, K, L] the next token where it is part of an answer, else IGNORE
+    kinds: Tensor  # [B, K, turns] index of the kind of each turn, -1 where there is none
+    turns: Tensor  # [B, K, L] which turn a target belongs to
+    cells: Tensor  # [B, T] the object's cell, -1 where the scene is empty
+    before: Tensor  # [B, T] the object of the run before this frame's
+    count: Tensor  # [B, T] different objects so far
+    stretch: float  # positions of a frame are multiplied by this
+
+
+@lru_cache(maxsize=200_000)
+def _encode(text: str) -> tuple[int, ...]:
+    return tuple(_tokenizer().encode(text))
+
+
+@lru_cache(maxsize=1)
+def _tokenizer():  # type: ignore[no-untyped-def]
+    return build_tokenizer()
+
+
+def encode_branch(
+    turns: list[Exchange], rng: np.random.Generator, blur: float
+) -> tuple[list[int], list[int], list[int]]:
+    """Tokens, next-token targets and turn numbers of a conversation after the video."""
+    tokens: list[int] = [0]
+    targets: list[int] = [IGNORE]
+    numbers: list[int] = [0]
+    for number, turn in enumerate(turns):
+        head = "" if number == 0 else "<|im_start|>user "
+        question = list(_encode(f"{head}{turn.question}<|im_end|><|im_start|>assistant"))
+        if rng.random() < blur:
+            question[int(rng.integers(2))] = 0  # <unk>: people use other words, too
+        answer = _encode(f"{turn.answer}<|im_end|>")
+        tokens += [*question, *answer]
+        targets += [IGNORE] * (len(question) - 1) + [*answer, IGNORE]
+        numbers += [number] * (len(question) + len(answer))
+    return tokens, targets, numbers
+
+
+def frame_rows(frames: list[Frame], variants: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A random rendering of each frame; empties are counted from the end of the scenes."""
+    rows = np.empty(len(frames), dtype=np.int64)
+    for i, frame in enumerate(frames):
+        base = combination_index(*frame)
+        if frame.obj < 0:
+            offset = (base - COMBINATIONS) * variants * 4
+            rows[i] = COMBINATIONS * variants + offset + rng.integers(variants * 4)
+        else:
+            rows[i] = base * variants + rng.integers(variants)
+    return rows
+
+
+def dense_labels(frames: list[Frame]) -> tuple[list[int], list[int], list[int]]:
+    """For each frame: the object's cell, the object of the run before, and the count so far."""
+    cells, before, count = [], [], []
+    previous, current = NOTHING, -1
+    seen: set[int] = set()
+    for frame in frames:
+        if frame.obj >= 0 and frame.obj != current:
+            previous, current = (NOTHING if current < 0 else current), frame.obj
+            seen.add(current)
+        cells.append(CELLS[frame.place] if frame.obj >= 0 else -1)
+        before.append(previous)
+        count.append(min(len(seen), 16))
+    return cells, before, count
+
+
+class Phase(NamedTuple):
+    """How hard the clips are."""
+
+    shortest: int
+    longest: int  # frames
+    most_turns: int = 1
+    blur: float = 0.0  # share of questions with an unknown word
+    stretch_share: float = 0.0  # of batches whose frames lie further apart in position
+
+
+class ClipBatches(IterableDataset[Clips]):
+    """Endless batches. Phase and weights live in shared memory: the loading process follows."""
+
+    def __init__(
+        self, phase: Phase, tokens: int, variants: int, seed: int, questions: int = 10,
+        held_out: bool = False,
+    ) -> None:  # fmt: skip
+        self.dial = torch.ones(len(phase) + len(KINDS), dtype=torch.float64).share_memory_()
+        self.token_budget, self.variants, self.seed = tokens, variants, seed
+        self.questions, self.held_out = questions, held_out
+        self.turn_to(phase)
+
+    def turn_to(self, phase: Phase, weights: tuple[float, ...] | None = None) -> None:
+        """From the next batch on, clips of this phase and kinds of these weights."""
+        self.dial[: len(phase)] = torch.tensor(phase, dtype=torch.float64)
+        if weights is not None:
+            self.dial[len(phase) :] = torch.tensor(weights, dtype=torch.float64)
+
+    @property
+    def phase(self) -> Phase:
+        shortest, longest, turns, blur, share = self.dial[: len(Phase._fields)].tolist()
+        return Phase(int(shortest), int(longest), int(turns), blur, share)
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        weights = self.dial[len(Phase._fields) :].numpy()
+        return np.asarray(weights / weights.sum())
+
+    def __iter__(self) -> Iterator[Clips]:
+        info = torch.utils.data.get_worker_info()
+        rng = np.random.default_rng((self.seed, info.id if info else 0))
+        while True:
+            phase = self.phase
+            length = int(np.exp(rng.uniform(np.log(phase.shortest), np.log(phase.longest + 0.99))))
+            size = max(2, self.token_budget // (9 * length + 20 * self.questions))
+            yield self.batch(length, size, rng)
+
+    def batch(self, length: int, size: int, rng: np.random.Generator) -> Clips:
+        """`size` clips of `length` frames."""
+        clips, branches, kinds, dense = [], [], [], []
+        phase, weights = self.phase, self.weights
+        for _ in range(size):
+            frames = draw(shape_for(length, rng), rng, self.held_out)
+            clips.append(frame_rows(frames, self.variants, rng))
+            dense.append(dense_labels(frames))
+            assert len(appearances(frames)) <= length
+            for _ in range(self.questions):
+                wanted = 1 + int(rng.integers(phase.most_turns))
+                turns: list[Exchange] = []
+                while len(turns) < wanted:
+                    kind = KINDS[rng.choice(len(KINDS), p=weights)]
+                    turn = ask(kind, frames, rng)
+                    if turn is not None:
+                        turns.append(turn)
+                branches.append(encode_branch(turns, rng, phase.blur))
+                named = [KINDS.index(turn.kind) for turn in turns]
+                kinds.append(named + [-1] * (phase.most_turns - len(named)))
+        longest = max(len(branch[0]) for branch in branches)
+
+        def padded(part: int, fill: int) -> Tensor:
+            rows = [b[part] + [fill] * (longest - len(b[part])) for b in branches]
+            return torch.tensor(rows).view(size, self.questions, longest)
+
+        stretch = 1.0
+        if rng.random() < phase.stretch_share:
+            most = max(1.0, min(30.0, 30_000 / (9 * length)))
+            stretch = float(np.exp(rng.uniform(0, np.log(most))))
+        cells, before, count = (torch.tensor([d[i] for d in dense]) for i in range(3))
+        return Clips(
+            frames=torch.from_numpy(np.stack(clips)),
+            tokens=padded(0, 1),
+            targets=padded(1, IGNORE),
+            turns=padded(2, 0),
+            kinds=torch.tensor(kinds).view(size, self.questions, phase.most_turns),
+            cells=cells,
+            before=before,
+            count=count,
+            stretch=stretch,
+        )

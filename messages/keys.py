@@ -4,8 +4,9 @@
 |---|---|---|---|
 | `lookback:control` | stream, exact MAXLEN 1024 | gateway | open, close, ask, cancel |
 | `lookback:frames:{session}` | stream, exact MAXLEN RING | gateway | frames; the oldest goes |
-| `lookback:events:{session}` | stream, exact MAXLEN 2048, TTL | worker | all that a session's clients hear |
+| `lookback:events:{session}` | stream, exact MAXLEN 2048, TTL | worker | what a session's clients hear |
 | `lookback:alive:{session}` | string, TTL | gateway | the session still has somebody |
+| `lookback:owner:{session}` | string, TTL | worker | the worker that holds its memory |
 | `lookback:worker:{worker}` | string, TTL | worker | its card |
 
 Every stream entry has one field, `m`, which holds the encoded message.
@@ -21,6 +22,7 @@ EVENTS_LENGTH: Final = 2048
 EVENTS_TTL_SECONDS: Final = 600
 ALIVE_TTL_SECONDS: Final = 6
 CARD_TTL_SECONDS: Final = 4
+OWNER_TTL_SECONDS: Final = 60
 WORKERS: Final = "lookback:worker:*"
 
 
@@ -34,6 +36,10 @@ def events(session: str) -> str:
 
 def alive(session: str) -> str:
     return f"lookback:alive:{session}"
+
+
+def owner(session: str) -> str:
+    return f"lookback:owner:{session}"
 
 
 def worker(name: str) -> str:

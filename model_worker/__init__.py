@@ -1,0 +1,1 @@
+"""The process that owns the model: sessions, their memories and their answers."""

@@ -1,0 +1,58 @@
+"""What waits for the model's thread: control messages in order, and each session's newest frames.
+
+Filled by the thread that reads the broker, emptied by the thread that owns the model.
+"""
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from messages.codec import ToWorker
+from messages.frames import Frame
+from messages.keys import CONTROL_LENGTH, RING
+
+
+@dataclass(frozen=True)
+class Abandon:
+    """Nobody keeps this session alive any more."""
+
+    session: str
+
+
+Mail = ToWorker | Abandon | Frame
+
+
+class Mailbox:
+    """Bounded: of frames a session's newest RING stay, and a full box makes its filler wait."""
+
+    def __init__(self) -> None:
+        self._controls: deque[ToWorker | Abandon] = deque()
+        self._frames: dict[str, deque[Frame]] = {}
+        self._changed: Final = threading.Condition()
+
+    def put(self, message: ToWorker | Abandon) -> None:
+        """Waits while CONTROL_LENGTH messages wait: more of them stay on the broker."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._controls) < CONTROL_LENGTH)
+            self._controls.append(message)
+            self._changed.notify_all()
+
+    def put_frame(self, frame: Frame) -> None:
+        """Never waits. What is pushed out shows as a gap in the frames' numbers."""
+        with self._changed:
+            ring = self._frames.setdefault(frame.session, deque(maxlen=RING))
+            ring.append(frame)
+            self._changed.notify_all()
+
+    def take(self, wait_seconds: float) -> list[Mail]:
+        """Everything that waits, controls first; empty when nothing came in wait_seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._controls or self._frames, wait_seconds)
+            mail: list[Mail] = [*self._controls]
+            for ring in self._frames.values():
+                mail.extend(ring)
+            self._controls.clear()
+            self._frames.clear()
+            self._changed.notify_all()
+            return mail

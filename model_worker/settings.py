@@ -1,0 +1,41 @@
+"""What a worker can be told, by `LOOKBACK_*` variables; nothing else here reads the environment."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SHIPPED_MODEL: Final = Path(__file__).parent.parent / "models" / "lookback-mini"
+
+
+class WorkerSettings(BaseSettings):
+    """A worker process. Raises pydantic.ValidationError that names the variable to change."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOKBACK_", frozen=True, extra="ignore")
+
+    broker_url: str = "redis://127.0.0.1:6379"
+    worker_name: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    """What its cards are called; each start adds a mark of its own."""
+    model: str = str(SHIPPED_MODEL)
+    """Hub id or folder of the checkpoint."""
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads of the model; None leaves the choice to torch."""
+    policy: str = "infinipot_v"
+    budget_tokens: int | None = Field(default=None, ge=1)
+    """A session's budget where it asks for none; None takes the model's default."""
+    max_sessions: int = Field(default=4, ge=1)
+    kv_bytes: int | None = Field(default=None, ge=1)
+    """All sessions' KV memory together, in bytes; None: only max_sessions limits."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("worker_name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if not name or any(c in name for c in " *?[]:"):
+            raise ValueError("a worker's name has no spaces and none of * ? [ ] :")
+        return name

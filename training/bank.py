@@ -25,7 +25,7 @@ COMBINATIONS = len(OBJECT_NAMES) * len(PLACE_NAMES) * len(COLOUR_NAMES)
 
 
 def combination_index(obj: int, place: int, colour: int) -> int:
-    """Where a combination's frames start, in units of `variants`; empties come after the objects."""
+    """Where a combination's frames start, in units of `variants`; the empties come last."""
     if obj < 0:
         return COMBINATIONS + colour
     return (obj * len(PLACE_NAMES) + place) * len(COLOUR_NAMES) + colour

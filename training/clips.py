@@ -142,10 +142,15 @@ class ClipBatches(IterableDataset[Clips]):
 
     def batch(self, length: int, size: int, rng: np.random.Generator) -> Clips:
         """`size` clips of `length` frames."""
+        drawn = [draw(shape_for(length, rng), rng, self.held_out) for _ in range(size)]
+        return self.ask_about(drawn, rng)
+
+    def ask_about(self, drawn: list[list[Frame]], rng: np.random.Generator) -> Clips:
+        """Streams of one length with random questions on them."""
         clips, branches, kinds, dense = [], [], [], []
         phase, weights = self.phase, self.weights
-        for _ in range(size):
-            frames = draw(shape_for(length, rng), rng, self.held_out)
+        size, length = len(drawn), len(drawn[0])
+        for frames in drawn:
             clips.append(frame_rows(frames, self.variants, rng))
             dense.append(dense_labels(frames))
             assert len(appearances(frames)) <= length

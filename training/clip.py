@@ -1,0 +1,105 @@
+"""Films the sample clip and writes its questions: samples/objects.mp4, samples/objects.json.
+
+    python -m training.clip --out samples
+"""
+
+import argparse
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+
+from training.film import Take
+from training.questions import Frame
+from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_NAMES, PLACE_PHRASES
+
+SIDE: Final = 480
+RATE: Final = 15
+
+# Seconds on screen, object (None: an empty scene), place, colour of the background.
+SCRIPT: Final[tuple[tuple[float, str | None, str, str], ...]] = (
+    (9, "guitar", "middle", "blue"),
+    (8, "banana", "left", "purple"),
+    (3, None, "middle", "white"),
+    (9, "clock", "right", "green"),
+    (8, "dog", "bottom", "orange"),
+    (8, "rocket", "top", "black"),
+    (4, None, "middle", "yellow"),
+    (9, "cup", "middle", "red"),
+    (8, "sunflower", "left", "white"),
+    (8, "penguin", "right", "yellow"),
+    (9, "pizza", "bottom", "blue"),
+    (4, None, "middle", "green"),
+    (8, "car", "top", "purple"),
+    (9, "crown", "middle", "black"),
+    (8, "camera", "left", "orange"),
+    (8, "frog", "right", "red"),
+)
+
+
+def questions() -> list[dict[str, object]]:
+    """The questions of the clip, at the second each is asked."""
+    rows: list[tuple[float, str, str]] = [
+        (14.0, "What do you see now?", "It is a banana."),
+        (27.0, "What did you see before the clock?", "I saw a banana before the clock."),
+        (43.0, "Have you seen a dog?", "Yes, I have seen a dog."),
+        (55.0, "What was the first thing you saw?", "The first thing was a guitar."),
+        (63.0, "Where was the clock?", f"The clock was {PLACE_PHRASES['right']}."),
+        (72.0, "What came right after the dog?", "I saw a rocket after the dog."),
+        (80.0, "Have you seen a snowman?", "No, I have not seen a snowman."),
+        (88.0, "What colour was the background with the banana?", "The background was purple."),
+        (99.0, "What is it now?", "It is a crown."),
+        (106.0, "What did you see before the cup?", "I saw a rocket before the cup."),
+        (112.0, "Where was the hammer?", "I have not seen a hammer."),
+        (117.0, "Have you seen a guitar?", "Yes, I have seen a guitar."),
+        (118.5, "What was the last thing you saw?", "The last thing was a frog."),
+    ]
+    return [{"at": at, "question": q, "expected": a} for at, q, a in rows]
+
+
+def film(path: Path, seed: int = 11) -> float:
+    """Write the clip; returns its length in seconds."""
+    rng = np.random.default_rng(seed)
+    total = sum(row[0] for row in SCRIPT)
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.width = stream.height = SIDE
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "27", "preset": "slow", "g": str(RATE * 2)}
+        at = 0
+        previous = None
+        for seconds, name, place, colour in SCRIPT:
+            obj = -1 if name is None else OBJECT_NAMES.index(name)
+            scene = Frame(obj, PLACE_NAMES.index(place), COLOUR_NAMES.index(colour))
+            take = Take(scene, SIDE, rng)
+            for i in range(round(seconds * RATE)):
+                picture = take.picture(i / RATE)
+                if previous is not None and i < 3:  # a cross-fade of a fifth of a second
+                    share = (i + 1) / 4
+                    picture = share * picture + (1 - share) * previous
+                grain = rng.normal(0, 2.0, (SIDE // 2, SIDE // 2, 1)).repeat(2, 0).repeat(2, 1)
+                frame = np.clip(picture + grain, 0, 255).astype(np.uint8)
+                image = av.VideoFrame.from_ndarray(frame, format="rgb24")
+                image.pts, image.time_base = at, Fraction(1, RATE)
+                container.mux(stream.encode(image))
+                at += 1
+            previous = take.picture(seconds)
+        container.mux(stream.encode(None))
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("samples"))
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    seconds = film(args.out / "objects.mp4")
+    content = {"clip": "objects.mp4", "seconds": seconds, "questions": questions()}
+    (args.out / "objects.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -56,6 +56,11 @@ class EmbeddedBroker:
         return self._process.pid
 
     @property
+    def alive(self) -> bool:
+        """Whether the server runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def _socket(self) -> Path:
         if self._folder is None:
             raise BrokerError("The embedded broker is not running: use it as a context manager.")
@@ -109,7 +114,7 @@ class EmbeddedBroker:
             stderr=subprocess.DEVNULL,
             # Away from the terminal's Ctrl-C: clients say goodbye through it while they stop.
             start_new_session=True,
-            preexec_fn=_dies_with(os.getpid()),
+            preexec_fn=dies_with(os.getpid()),
         )
         deadline = time.monotonic() + START_SECONDS
         while not self._socket.exists():
@@ -135,8 +140,11 @@ class EmbeddedBroker:
             self._folder = None
 
 
-def _dies_with(parent: int) -> Callable[[], None] | None:
-    """What the child does between fork and exec so that no crash of ours leaves it behind."""
+def dies_with(parent: int) -> Callable[[], None] | None:
+    """For Popen's preexec_fn: the child gets SIGTERM when the thread that started it ends.
+
+    parent: this process's id. None where the system knows no such thing.
+    """
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl  # found before the fork: little is safe after it

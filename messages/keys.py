@@ -4,7 +4,7 @@
 |---|---|---|---|
 | `lookback:control` | stream, exact MAXLEN 1024 | gateway | open, close, ask, cancel |
 | `lookback:frames:{session}` | stream, exact MAXLEN RING | gateway | frames; the oldest goes |
-| `lookback:events:{session}` | stream, exact MAXLEN 2048, TTL | worker | what a session's clients hear |
+| `lookback:events:{session}` | stream, exact MAXLEN 2048, TTL | worker | what its clients hear |
 | `lookback:alive:{session}` | string, TTL | gateway | the session still has somebody |
 | `lookback:owner:{session}` | string, TTL | worker | the worker that holds its memory |
 | `lookback:worker:{worker}` | string, TTL | worker | its card |

@@ -35,10 +35,19 @@ def decode(jpeg: bytes, size: tuple[int, int] | None, max_pixels: int) -> NDArra
     decoded = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
     if decoded is None:
         raise PictureError("The frame's JPEG is damaged; send it again or send the next one.")
+    pixels = np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return fitted(pixels, size, max_pixels)
+
+
+def fitted(
+    pixels: NDArray[np.uint8], size: tuple[int, int] | None, max_pixels: int
+) -> NDArray[np.uint8]:
+    """`[height, width, 3]` brought to size (width, height), or within max_pixels where None."""
+    height, width = pixels.shape[:2]
     wanted = size or _within(width, height, max_pixels)
-    if decoded.shape[1::-1] != wanted:
-        decoded = cv2.resize(decoded, wanted, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    if (width, height) == wanted:
+        return pixels
+    return np.asarray(cv2.resize(pixels, wanted, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _measured(jpeg: bytes) -> tuple[int, int]:

@@ -1,0 +1,1 @@
+"""The `lookback` command: everything together on one machine, and each part alone."""

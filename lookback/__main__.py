@@ -1,0 +1,5 @@
+"""`python -m lookback`."""
+
+from lookback.cli import app
+
+app()

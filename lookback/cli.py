@@ -1,0 +1,214 @@
+"""The commands. Each loads only what it needs: the gateway's process never imports torch."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from lookback.settings import ServeSettings, apply_flags, apply_profile
+
+app = typer.Typer(
+    help="Ask a live camera about anything it has seen, in memory that never grows.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+Profile = Annotated[
+    Path | None, typer.Option("--config", help="A profile: LOOKBACK_NAME=value lines.")
+]
+Broker = Annotated[str | None, typer.Option(help="redis://host:6379, rediss://… or unix:///path.")]
+Host = Annotated[str | None, typer.Option(help="The address to listen on.")]
+Port = Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.")]
+Model = Annotated[
+    str | None, typer.Option(help="Hub id or folder of a checkpoint; lookback-mini by default.")
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 …")]
+Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Budget = Annotated[
+    int | None, typer.Option("--budget", help="Visual tokens that a session's memory keeps.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Clip = Annotated[Path, typer.Argument(help="A video file.")]
+
+SAMPLE = Path(__file__).parent.parent / "samples" / "objects.mp4"
+
+
+def _fail(message: str, status: int = 1) -> NoReturn:
+    typer.echo(f"lookback: {message}", err=True)
+    raise typer.Exit(status)
+
+
+def _profile(path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        apply_profile(path)
+    except (FileNotFoundError, ValueError) as error:
+        _fail(str(error), 2)
+
+
+def _said(error: ValidationError) -> str:
+    lines = [
+        f"LOOKBACK_{'_'.join(map(str, fault['loc'])).upper()}={fault['input']!r}: {fault['msg']}"
+        for fault in error.errors()
+    ]
+    return "a setting cannot be used. " + "; ".join(lines)
+
+
+@app.command()
+def serve(
+    config: Profile = None,
+    host: Host = None,
+    port: Port = None,
+    broker_url: Broker = None,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    budget: Budget = None,
+) -> None:
+    """Run broker, gateway and worker as one service on this machine."""
+    from lookback.serve import serve as run
+
+    _profile(config)
+    apply_flags(
+        host=host,
+        port=port,
+        broker_url=broker_url,
+        model=model,
+        device=device,
+        dtype=dtype,
+        budget_tokens=budget,
+    )
+    try:
+        settings = ServeSettings()
+    except ValidationError as error:
+        _fail(_said(error), 2)
+    raise typer.Exit(asyncio.run(run(settings)))
+
+
+@app.command()
+def gateway(
+    config: Profile = None, host: Host = None, port: Port = None, broker_url: Broker = None
+) -> None:
+    """Run one gateway: page, cameras and questions. Needs a broker."""
+    from server.app import run
+    from server.settings import GatewaySettings
+
+    _profile(config)
+    apply_flags(host=host, port=port, broker_url=broker_url)
+    try:
+        settings = GatewaySettings()
+    except ValidationError as error:
+        _fail(_said(error), 78)
+    raise typer.Exit(run(settings))
+
+
+@app.command()
+def worker(
+    config: Profile = None,
+    broker_url: Broker = None,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    budget: Budget = None,
+) -> None:
+    """Run one model worker. Needs a broker."""
+    from model_worker.service import EXIT_UNUSABLE, run
+    from model_worker.settings import WorkerSettings
+
+    _profile(config)
+    apply_flags(
+        broker_url=broker_url, model=model, device=device, dtype=dtype, budget_tokens=budget
+    )
+    try:
+        settings = WorkerSettings()
+    except ValidationError as error:
+        _fail(_said(error), EXIT_UNUSABLE)
+    status = run(settings)
+    sys.stderr.flush()
+    os._exit(status)  # torch's own threads need not be waited for
+
+
+@app.command()
+def ask(
+    clip: Clip,
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    at: Annotated[
+        float | None, typer.Option(help="Seconds of the clip to watch first; all by default.")
+    ] = None,
+    config: Profile = None,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    budget: Budget = None,
+    fps: Annotated[float, typer.Option(help="Frames watched per second of the clip.")] = 1.0,
+    max_tokens: Annotated[int, typer.Option(help="The longest answer.", min=1)] = 128,
+) -> None:
+    """Ask about a video file, without a server."""
+    _profile(config)
+    apply_flags(model=model, device=device, dtype=dtype, budget_tokens=budget)
+    from lookback.ask import Asked, AskError
+    from lookback.ask import ask as run
+    from model_worker.settings import WorkerSettings
+
+    try:
+        settings = WorkerSettings()
+        run(
+            Asked(
+                clip=clip,
+                question=question,
+                at=at,
+                model=settings.model,
+                device=settings.device,
+                dtype=settings.dtype,
+                budget_tokens=settings.budget_tokens,
+                policy=settings.policy,
+                fps=fps,
+                max_tokens=max_tokens,
+            )
+        )
+    except ValidationError as error:
+        _fail(_said(error), 2)
+    except AskError as error:
+        _fail(str(error))
+
+
+@app.command()
+def demo(
+    clip: Annotated[
+        Path, typer.Option(help="A clip with its questions beside it, as NAME.json.")
+    ] = SAMPLE,
+    config: Profile = None,
+    model: Model = None,
+    json: Json = False,
+) -> None:
+    """Play a clip into the running service as a camera, ask, and judge the answers.
+
+    Exit status 0: at least 9 in 10 answers are right and memory stayed under its cap.
+    """
+    from lookback.demo import DemoError
+    from lookback.demo import run as play
+
+    _profile(config)
+    apply_flags(model=model)
+    try:
+        passed = asyncio.run(play(clip, json_wanted=json))
+    except DemoError as error:
+        _fail(str(error))
+    raise typer.Exit(0 if passed else 1)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="Which one; `list` names them.")], json: Json = False
+) -> None:
+    """Run a benchmark. It reports; it does not pass or fail."""
+    from lookback.bench import run as measure
+
+    raise typer.Exit(measure(name, json_wanted=json))

@@ -1,0 +1,145 @@
+"""The supervisor: an embedded broker, a gateway and a worker as one service on this machine.
+
+Starts again what crashes, and stops all of it when it is stopped. Loads no model itself.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+
+from broker.connection import BrokerError, connect
+from broker.embedded import EmbeddedBroker
+from lookback.part import Part, PartError
+from lookback.settings import ServeSettings
+
+LOOK_SECONDS: Final = 0.2
+
+
+class ServeError(RuntimeError):
+    """The service cannot start; the message says what to change."""
+
+
+def say(line: str) -> None:
+    """To the operator, beside the parts' own logs."""
+    print(f"lookback: {line}", file=sys.stderr, flush=True)
+
+
+async def serve(settings: ServeSettings) -> int:
+    """Run until SIGINT or SIGTERM; the exit status."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        async with Supervisor(settings) as supervisor:
+            say("starting; a first start takes some seconds")
+            stopped = asyncio.ensure_future(stop.wait())
+            ready = asyncio.ensure_future(supervisor.ready())
+            failed = asyncio.ensure_future(supervisor.failed())
+            await asyncio.wait({stopped, ready, failed}, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                print(f"Lookback is ready: {supervisor.url} (Ctrl-C stops it)", flush=True)
+                await asyncio.wait({stopped, failed}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (stopped, ready, failed):
+                task.cancel()
+            if failed.done():
+                failed.result()
+            say("stopping")
+    except (BrokerError, PartError, ServeError) as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+class Supervisor:
+    """The running service, for `async with` in the main thread.
+
+    port 0 takes a free one. Raises BrokerError where no broker answers, ServeError for a taken
+    port.
+    """
+
+    def __init__(self, settings: ServeSettings, say: Callable[[str], None] = say) -> None:
+        self._settings = settings
+        self._say = say
+        self._open = ExitStack()
+        self._broker: EmbeddedBroker | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.parts: dict[str, Part] = {}
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        port = _free_port(self._settings.host, self._settings.port)
+        self.url = f"{self._settings.scheme}://{self._settings.reachable_host}:{port}"
+        broker_url = self._settings.broker_url or self._embedded()
+        connect(broker_url).close()
+        environment = {"LOOKBACK_BROKER_URL": broker_url, "LOOKBACK_PORT": str(port)}
+        for name in ("gateway", "worker"):
+            self.parts[name] = Part(name, [name], environment, self._say)
+        self._tasks = [asyncio.create_task(part.run()) for part in self.parts.values()]
+        if self._broker is not None:
+            self._tasks.append(asyncio.create_task(self._keep_broker()))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await asyncio.gather(*(part.stop() for part in self.parts.values()))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._open.close()
+
+    async def ready(self) -> None:
+        """Returns when the gateway answers and a worker has its model."""
+        async with httpx.AsyncClient(verify=False, trust_env=False) as client:
+            while True:
+                with suppress(httpx.TransportError):
+                    if (await client.get(f"{self.url}/ready")).status_code == 200:
+                        return
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def failed(self) -> None:
+        """Raises PartError or BrokerError when a part cannot run; never returns otherwise."""
+        await asyncio.gather(*self._tasks)
+
+    def _embedded(self) -> str:
+        folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="lookback-"))
+        self._broker = EmbeddedBroker(Path(folder))
+        self._open.enter_context(self._broker)
+        return self._broker.url
+
+    async def _keep_broker(self) -> None:
+        """A new broker at the same address: its clients connect again by themselves."""
+        assert self._broker is not None
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if not self._broker.alive:
+                self._say("The embedded broker ended; starting it again.")
+                self._broker.__exit__(None, None, None)
+                self._broker.__enter__()
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port itself if it is free, a free one for 0. Raises ServeError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ServeError(
+                f"Port {port} of {host} cannot be used ({error.strerror}): stop the program that "
+                "has it, or choose another with --port (LOOKBACK_PORT)."
+            ) from error
+        return int(probe.getsockname()[1])

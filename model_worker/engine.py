@@ -1,0 +1,118 @@
+"""The engine: one loaded checkpoint that opens sessions. It knows no broker and no HTTP."""
+
+from pathlib import Path
+
+import torch
+
+from model_worker.checkpoint import ModelError, load_checkpoint, read_model_type, resolve_folder
+from model_worker.families import find_family
+from model_worker.families.base import FamilyAdapter
+from model_worker.memory.cache import CacheShape
+from model_worker.memory.policies import make_policy
+from model_worker.session import Session
+
+__all__ = ["Engine", "ModelError"]
+
+_BUDGET_UNITS = 24
+_BLOCK_UNITS = 8
+_SCRATCH_TOKENS = 1024
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Engine:
+    """A model on a device. Sessions share its weights and nothing else."""
+
+    def __init__(self, adapter: FamilyAdapter, name: str) -> None:
+        self.adapter = adapter
+        self.name = name
+        self.family: str = adapter.config.model_type
+        self.device = adapter.device
+        self.frame_size = adapter.frame_size
+        self.max_pixels = adapter.max_pixels
+        self.tokens_per_frame = -(-adapter.most_tokens_per_unit // adapter.frames_per_unit)
+        self.default_budget_tokens = _BUDGET_UNITS * adapter.most_tokens_per_unit
+        self._prefix = len(adapter.conversation([], "?")[0])
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        threads: int | None = None,
+    ) -> "Engine":
+        """Load a checkpoint from a folder or a hub id.
+
+        `device` and `dtype` "auto" are CUDA with bfloat16 where there is one, else the CPU with
+        float32. `threads` bounds the CPU threads of the whole process. Raises ModelError.
+        """
+        chosen = _choose_device(device)
+        if dtype == "auto":
+            dtype = "bfloat16" if chosen.type == "cuda" else "float32"
+        if dtype not in _DTYPES:
+            raise ModelError(f"unknown dtype {dtype!r}; known: auto, {', '.join(_DTYPES)}")
+        if threads is not None:
+            torch.set_num_threads(threads)
+        folder = resolve_folder(model)
+        family = find_family(read_model_type(folder))
+        checkpoint = load_checkpoint(folder, chosen, _DTYPES[dtype])
+        name = str(model) if not Path(model).expanduser().is_dir() else folder.resolve().name
+        return cls(family(checkpoint), name)
+
+    def session_bytes(self, budget_tokens: int) -> int:
+        """The bytes of KV memory that a session of this budget takes."""
+        return self._shape(budget_tokens).bytes(self.adapter.dtype)
+
+    def cap_tokens(self, budget_tokens: int) -> int:
+        """What the visual memory of a session of this budget never exceeds."""
+        return self._shape(budget_tokens).cap
+
+    def open_session(
+        self,
+        *,
+        budget_tokens: int | None = None,
+        policy: str = "infinipot_v",
+        history_turns: int = 8,
+        longest_position: int | None = None,
+    ) -> Session:
+        """Reserve a memory of `budget_tokens` visual tokens and one ingest block.
+
+        `history_turns` earlier turns are prefilled again with a question. Positions are made
+        compact before they reach `longest_position` (None: the model's trained range).
+        Raises ValueError where the budget or the policy cannot be.
+        """
+        shape = self._shape(self.default_budget_tokens if budget_tokens is None else budget_tokens)
+        chosen = make_policy(policy)
+        chosen.recent_frames(shape.cap, shape.budget, self.adapter.most_tokens_per_unit)
+        return Session(self.adapter, shape, chosen, history_turns, longest_position)
+
+    def _shape(self, budget_tokens: int) -> CacheShape:
+        unit = self.adapter.most_tokens_per_unit
+        if budget_tokens < unit:
+            raise ValueError(
+                f"a budget of {budget_tokens} tokens is less than one frame's {unit}: raise "
+                "budget_tokens"
+            )
+        # An unfinished unit is shown to an answer from the scratch region.
+        unfinished = unit if self.adapter.frames_per_unit > 1 else 0
+        return CacheShape(
+            layers=self.adapter.layers,
+            kv_heads=self.adapter.kv_heads,
+            head_dim=self.adapter.head_dim,
+            prefix=self._prefix,
+            budget=budget_tokens,
+            block=_BLOCK_UNITS * unit,
+            scratch=_SCRATCH_TOKENS + unfinished,
+        )
+
+
+def _choose_device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelError(f"the device {device!r} cannot be used here: {error}") from error
+    return chosen

@@ -1,0 +1,1 @@
+"""A session's KV memory and the policies that compress it."""

@@ -1,0 +1,235 @@
+"""A session's KV memory: one buffer, allocated once, that cannot grow.
+
+The buffer is `[layers, 2, kv_heads, capacity, head_dim]` (2: keys, values) and its token axis is
+`prefix | visual (budget + one ingest block) | scratch`. It knows nothing of models or time: the
+session says what it writes, and a policy what stays.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.rotation import compact, rotate
+
+
+@dataclass(frozen=True)
+class CacheShape:
+    """The sizes of a memory; lengths in tokens."""
+
+    layers: int
+    kv_heads: int
+    head_dim: int
+    prefix: int
+    budget: int
+    block: int
+    scratch: int
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "kv_heads", "head_dim", "budget", "block", "scratch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    @property
+    def cap(self) -> int:
+        """What the visual region can hold and never exceed."""
+        return self.budget + self.block
+
+    @property
+    def capacity(self) -> int:
+        return self.prefix + self.cap + self.scratch
+
+    def bytes(self, dtype: torch.dtype) -> int:
+        """The bytes of keys and values of the whole buffer."""
+        per_token = self.layers * 2 * self.kv_heads * self.head_dim * dtype.itemsize
+        return per_token * self.capacity
+
+
+class _Cursor:
+    """Where the next forward pass writes."""
+
+    at = 0
+
+
+class _LayerView(CacheLayerMixin):  # type: ignore[misc]
+    """One layer of the buffer as `transformers` sees it; `keys` and `values` are views."""
+
+    def __init__(self, layer: Tensor, cursor: _Cursor) -> None:
+        super().__init__()
+        self.keys = layer[0].unsqueeze(0)
+        self.values = layer[1].unsqueeze(0)
+        self.is_initialized = True
+        self._cursor = cursor
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Nothing to do: the buffer stands already."""
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Write `[1, kv_heads, new, head_dim]` at the cursor; all tokens up to there come back."""
+        at = self._cursor.at
+        end = at + key_states.shape[-2]
+        self.keys[:, :, at:end] = key_states
+        self.values[:, :, at:end] = value_states
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self._cursor.at + query_length, 0
+
+    def get_seq_length(self) -> int:
+        return self._cursor.at
+
+    def get_max_length(self) -> int:
+        return int(self.keys.shape[-2])
+
+
+class BoundedCache(Cache):  # type: ignore[misc]
+    """A `transformers.Cache` with a visual memory that a policy compresses and a scratch region.
+
+    Per kept visual token, layer and KV head it keeps `patches` (index of the patch in its frame),
+    `times` (seconds) and `positions` (rotary position along time), each
+    `[layers, kv_heads, budget + block]`.
+    """
+
+    def __init__(self, shape: CacheShape, dtype: torch.dtype, device: torch.device) -> None:
+        self.shape = shape
+        self.buffer = torch.zeros(
+            shape.layers, 2, shape.kv_heads, shape.capacity, shape.head_dim,
+            dtype=dtype, device=device,
+        )  # fmt: skip
+        tracked = (shape.layers, shape.kv_heads, shape.cap)
+        self.patches = torch.zeros(tracked, dtype=torch.int32, device=device)
+        self.times = torch.zeros(tracked, dtype=torch.float64, device=device)
+        self.positions = torch.zeros(tracked, dtype=torch.int32, device=device)
+        self.visual_length = 0
+        self.scratch_length = 0
+        self.peak_length = 0
+        self.compressions = 0
+        self._cursor = _Cursor()
+        super().__init__(layers=[_LayerView(layer, self._cursor) for layer in self.buffer])
+
+    @property
+    def kv_bytes(self) -> int:
+        return self.buffer.numel() * self.buffer.element_size()
+
+    @property
+    def visual_keys(self) -> Tensor:
+        """`[layers, kv_heads, visual_length, head_dim]`, a view."""
+        start = self.shape.prefix
+        return self.buffer[:, 0, :, start : start + self.visual_length]
+
+    @property
+    def visual_values(self) -> Tensor:
+        """`[layers, kv_heads, visual_length, head_dim]`, a view."""
+        start = self.shape.prefix
+        return self.buffer[:, 1, :, start : start + self.visual_length]
+
+    @property
+    def visual_room(self) -> int:
+        """How many tokens can be appended before a compression pass."""
+        return self.shape.cap - self.visual_length
+
+    @property
+    def scratch_room(self) -> int:
+        return self.shape.scratch - self.scratch_length
+
+    def begin_prefix(self) -> Tensor:
+        """The next forward writes the whole prefix. Returns its mask `[1, 1, prefix, prefix]`."""
+        assert self.visual_length == 0
+        self._cursor.at = 0
+        return self._causal(self.shape.prefix, self.shape.prefix)
+
+    def begin_visual(self, tokens: int) -> Tensor:
+        """The next forward writes `tokens` visual tokens, which `commit_visual` makes part of
+        memory. Returns the mask `[1, 1, tokens, keys]`."""
+        assert 0 < tokens <= self.visual_room, "compress first"
+        self._cursor.at = self.shape.prefix + self.visual_length
+        return self._causal(tokens, self._cursor.at + tokens)
+
+    def commit_visual(self, patches: Tensor, times: Tensor, positions: Tensor) -> None:
+        """The tokens that were just written are memory now; each argument `[tokens]`."""
+        start, end = self.visual_length, self.visual_length + len(patches)
+        assert end <= self.shape.cap
+        self.patches[:, :, start:end] = patches
+        self.times[:, :, start:end] = times
+        self.positions[:, :, start:end] = positions
+        self.visual_length = end
+        self.peak_length = max(self.peak_length, end)
+
+    def begin_scratch(self, tokens: int, visible: int) -> Tensor:
+        """The next forward writes `tokens` scratch tokens, which see the prefix, the first
+        `visible` visual tokens and the scratch before them. `commit_scratch` keeps them.
+        Returns the mask `[1, 1, tokens, keys]`."""
+        assert 0 < tokens <= self.scratch_room
+        first = self.shape.prefix + self.shape.cap
+        self._cursor.at = first + self.scratch_length
+        mask = self._causal(tokens, self._cursor.at + tokens)
+        mask[..., self.shape.prefix + visible : first] = False
+        return mask
+
+    def commit_scratch(self, tokens: int) -> None:
+        """The scratch tokens that were just written are seen by the next ones."""
+        self.scratch_length += tokens
+        assert self.scratch_length <= self.shape.scratch
+
+    def rollback(self) -> None:
+        """Forget the scratch region. The visual memory was never touched."""
+        self.scratch_length = 0
+
+    def compress(self, policy: CompressionPolicy, recent_tokens: int) -> None:
+        """Keep `budget` visual tokens per layer and head, chosen by `policy`, moved in place."""
+        assert self.scratch_length == 0, "an answer is in progress"
+        assert self.visual_length > self.shape.budget
+        budget, length = self.shape.budget, self.visual_length
+        for layer in range(self.shape.layers):
+            one = slice(layer, layer + 1)
+            chosen = policy.choose(
+                self.visual_keys[one],
+                self.visual_values[one],
+                self.patches[one, :, :length],
+                recent_tokens,
+                budget,
+            )[0]
+            self._move(layer, chosen)
+        self.visual_length = budget
+        self.compressions += 1
+
+    def compact(self, frequencies: Tensor, tokens_per_frame: int, stride: int, span: int) -> int:
+        """Give the visual tokens positions without gaps and turn their keys to them.
+
+        The arguments are those of `rotation.compact` and `rotation.rotate`. Returns the first
+        free position.
+        """
+        assert self.scratch_length == 0, "an answer is in progress"
+        kept = slice(0, self.visual_length)
+        fresh, end = compact(
+            self.times[..., kept],
+            self.patches[..., kept],
+            tokens_per_frame,
+            stride,
+            self.shape.prefix,
+            span,
+        )
+        for layer, keys in enumerate(self.visual_keys):
+            keys.copy_(rotate(keys, fresh[layer] - self.positions[layer, :, kept], frequencies))
+        self.positions[..., kept] = fresh
+        return end
+
+    def _move(self, layer: int, chosen: Tensor) -> None:
+        """Bring the tokens `chosen` `[kv_heads, budget]` to the front of the visual region."""
+        start, budget = self.shape.prefix, self.shape.budget
+        heads = torch.arange(self.shape.kv_heads, device=chosen.device)[:, None]
+        rows = (chosen + start + heads * self.shape.capacity).flatten()
+        for part in self.buffer[layer]:
+            moved = part.view(-1, self.shape.head_dim).index_select(0, rows)
+            part[:, start : start + budget] = moved.view(self.shape.kv_heads, budget, -1)
+        for tracked in (self.patches[layer], self.times[layer], self.positions[layer]):
+            tracked[:, :budget] = tracked.gather(1, chosen)
+
+    def _causal(self, queries: int, keys: int) -> Tensor:
+        mask = torch.ones(queries, keys, dtype=torch.bool, device=self.buffer.device)
+        return mask.tril_(keys - queries)[None, None]

@@ -1,0 +1,355 @@
+"""A session: it watches frames into a bounded memory and answers questions about it.
+
+It knows no broker and no clock: frames come with their timestamps.
+"""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model_worker.answer import Answer, Prompt
+from model_worker.decoding import Sampling
+from model_worker.families.base import FamilyAdapter, Grid, Turn
+from model_worker.memory.cache import BoundedCache, CacheShape
+from model_worker.memory.policies.base import CompressionPolicy
+
+LEAST_SIDE = 16  # pixels
+
+Frame = NDArray[np.uint8]
+
+
+class FrameError(ValueError):
+    """A frame that cannot be used; the message says what to change."""
+
+
+class QuestionError(ValueError):
+    """A question that cannot be asked now; the message says why."""
+
+
+class SessionBusy(RuntimeError):
+    """The memory waits for an answer to end before it can make room: hold the frame."""
+
+
+@dataclass(frozen=True)
+class MemoryView:
+    """What a memory holds. Lengths are tokens per layer and KV head; `span` is seconds."""
+
+    tokens: int
+    peak_tokens: int
+    cap_tokens: int
+    budget_tokens: int
+    kv_bytes: int
+    frames_seen: int
+    compressions: int
+    span: tuple[float, float] | None
+
+
+@dataclass
+class _Origin:
+    """From where positions along time are counted: a unit, its time and its position."""
+
+    unit: int
+    seconds: float
+    position: int
+
+
+class Session:
+    """One camera's memory and conversation. Not thread-safe; one answer at a time."""
+
+    def __init__(
+        self,
+        adapter: FamilyAdapter,
+        shape: CacheShape,
+        policy: CompressionPolicy,
+        history_turns: int = 8,
+        longest_position: int | None = None,
+    ) -> None:
+        self._adapter = adapter
+        self._policy = policy
+        self._cache: BoundedCache | None = BoundedCache(shape, adapter.dtype, adapter.device)
+        self._kv_bytes = self._cache.kv_bytes
+        self._longest_position = longest_position or adapter.longest_position
+        self._turns: deque[Turn] = deque(maxlen=history_turns)
+        self._answer: Answer | None = None
+        self._grid: Grid | None = None
+        self._pending: list[tuple[Tensor, float]] = []
+        self._newest = -math.inf
+        self._frames = 0
+        self._units = 0
+        self._origin: _Origin | None = None
+        self._highest = shape.prefix - 1
+        prefix, _ = adapter.conversation([], "?")
+        assert len(prefix) == shape.prefix
+        if prefix:
+            self._prefill_prefix(prefix)
+
+    # -- watching -------------------------------------------------------------------------------
+
+    @property
+    def can_watch(self) -> bool:
+        """Whether `watch` takes a frame now; else an answer has to end first."""
+        cache = self._open_cache()
+        if self._answer is None or self._grid is None:
+            return True
+        if len(self._pending) + 1 < self._adapter.frames_per_unit:
+            return True
+        return cache.visual_room >= self._grid.tokens
+
+    def watch(self, frame: Frame, timestamp: float) -> None:
+        """Take one frame, RGB `[height, width, 3]`, seen at `timestamp` seconds.
+
+        Raises FrameError for a frame that cannot be used and SessionBusy while `can_watch` is
+        false; the session is then as it was.
+        """
+        if self.watch_many([frame], [timestamp]) == 0:
+            raise SessionBusy(
+                "the memory is full until the answer in progress ends: hold the frame"
+            )
+
+    @torch.no_grad()
+    def watch_many(self, frames: Sequence[Frame], timestamps: Sequence[float]) -> int:
+        """`watch` for several frames, encoded together. Returns how many were taken, from the
+        first on: all of them, unless an answer in progress holds the memory.
+
+        Raises FrameError where one cannot be used; then none is taken.
+        """
+        cache = self._open_cache()
+        if len(frames) != len(timestamps):
+            raise FrameError(f"{len(frames)} frames came with {len(timestamps)} timestamps")
+        newest = self._newest
+        for frame, timestamp in zip(frames, timestamps, strict=True):
+            _check_frame(frame, timestamp, newest)
+            newest = timestamp
+        if not frames:
+            return 0
+        grid = self._grid or self._choose_grid(frames[0])
+        group = self._adapter.frames_per_unit
+        taken = len(frames)
+        if self._answer is not None:
+            room = cache.visual_room // grid.tokens * group + group - 1 - len(self._pending)
+            taken = min(taken, room)
+        seen = [
+            (self._adapter.pixels(frame, grid), float(timestamp))
+            for frame, timestamp in zip(frames[:taken], timestamps[:taken], strict=True)
+        ]
+        waiting = self._pending + seen
+        ready = len(waiting) // group * group
+        if ready:
+            units = torch.stack([pixels for pixels, _ in waiting[:ready]]).unflatten(0, (-1, group))
+            starts = [timestamp for _, timestamp in waiting[:ready:group]]
+            self._ingest(self._adapter.encode(units, grid), starts, grid)
+        self._grid = grid
+        self._pending = waiting[ready:]
+        if taken:
+            self._newest = float(timestamps[taken - 1])
+            self._frames += taken
+        return taken
+
+    def _choose_grid(self, frame: Frame) -> Grid:
+        try:
+            return self._adapter.grid(frame.shape[1], frame.shape[0])
+        except ValueError as error:
+            raise FrameError(f"the model cannot take frames of this shape: {error}") from error
+
+    def _ingest(self, embeddings: Tensor, starts: list[float], grid: Grid) -> None:
+        """Append units, embeddings `[units, tokens, hidden]`, compressing where they need room."""
+        done = 0
+        while done < len(embeddings):
+            cache = self._open_cache()
+            if cache.visual_room < grid.tokens:
+                self._compress(grid)
+            count = min(len(embeddings) - done, cache.visual_room // grid.tokens)
+            part = slice(done, done + count)
+            self._append(embeddings[part], starts[part], grid)
+            done += count
+
+    def _append(self, embeddings: Tensor, starts: list[float], grid: Grid) -> None:
+        cache, device = self._open_cache(), self._adapter.device
+        positions = torch.cat(
+            [self._unit_positions(i, start, grid) for i, start in enumerate(starts)], dim=1
+        )
+        flat = embeddings.flatten(0, 1)
+        mask = cache.begin_visual(len(flat))
+        self._adapter.forward(flat, positions, mask, cache)
+        cache.commit_visual(
+            patches=torch.arange(grid.tokens, dtype=torch.int32, device=device).repeat(len(starts)),
+            times=torch.tensor(starts, dtype=torch.float64, device=device).repeat_interleave(
+                grid.tokens
+            ),
+            positions=positions[0],
+        )
+        self._units += len(starts)
+        self._highest = max(self._highest, int(positions.max()))
+
+    def _unit_positions(self, ahead: int, seconds: float, grid: Grid) -> Tensor:
+        """Positions `[axes, tokens]` of the unit that comes `ahead` units after those seen."""
+        prefix = self._open_cache().shape.prefix
+        if self._origin is None:
+            self._origin = _Origin(0, seconds, prefix)
+        origin = self._origin
+        start = origin.position + self._adapter.time_position(
+            self._units + ahead - origin.unit, seconds - origin.seconds, grid
+        )
+        return self._adapter.visual_positions(prefix, start, grid)
+
+    def _compress(self, grid: Grid) -> None:
+        cache = self._open_cache()
+        shape = cache.shape
+        recent = self._policy.recent_frames(shape.cap, shape.budget, grid.tokens)
+        cache.compress(self._policy, recent * grid.tokens)
+        stride = self._adapter.time_stride(grid)
+        ahead = (shape.block // grid.tokens + 1) * stride + shape.scratch
+        if self._highest + ahead < self._longest_position:
+            return
+        span = (self._longest_position - shape.prefix - ahead) // 2
+        end = cache.compact(self._adapter.time_frequencies(), grid.tokens, stride, span)
+        newest = float(cache.times[0, 0, cache.visual_length - 1])
+        self._origin = _Origin(self._units - 1, newest, end - stride)
+        self._highest = max(end, shape.prefix + max(grid.rows, grid.columns)) - 1
+
+    def _prefill_prefix(self, ids: list[int]) -> None:
+        cache = self._open_cache()
+        with torch.no_grad():
+            mask = cache.begin_prefix()
+            positions = self._adapter.text_positions(0, len(ids))
+            self._adapter.forward(self._adapter.embed(ids), positions, mask, cache)
+
+    # -- asking ---------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def ask(self, question: str, sampling: Sampling | None = None) -> Answer:
+        """Ask about all that was seen so far. The work happens in `Answer.step`.
+
+        Raises QuestionError where the question is empty or too long, where no frame was seen yet,
+        or while another answer is in progress.
+        """
+        cache = self._open_cache()
+        sampling = sampling or Sampling()
+        if self._answer is not None:
+            raise QuestionError("another answer is in progress: wait for it or cancel it")
+        if self._grid is None:
+            raise QuestionError("no frame has been seen yet: start the camera first")
+        question = self._adapter.plain(question)
+        if not question:
+            raise QuestionError("the question is empty")
+        ids, sampling = self._fit(question, sampling, self._grid)
+        pending, grid = list(self._pending), self._grid
+        answer = Answer(
+            adapter=self._adapter,
+            cache=cache,
+            make_prompt=lambda: self._prompt(ids, pending, grid, highest),
+            sampling=sampling,
+            span=self._span(),
+            highest_position=(highest := self._highest),
+            on_end=self._finish,
+        )
+        answer.question = question
+        self._answer = answer
+        return answer
+
+    def _fit(self, question: str, sampling: Sampling, grid: Grid) -> tuple[list[int], Sampling]:
+        """The ids after the visual tokens, with as many earlier turns as there is room for."""
+        scratch = self._open_cache().shape.scratch
+        tokens = min(sampling.max_tokens, scratch // 2)
+        room = scratch - tokens - len(self._adapter.closing())
+        room -= grid.tokens if self._pending else 0
+        turns = list(self._turns)
+        while True:
+            _, ids = self._adapter.conversation(turns, question)
+            if len(ids) <= room:
+                return ids, Sampling(tokens, sampling.temperature, sampling.top_p, sampling.seed)
+            if not turns:
+                break
+            turns.pop(0)
+        said = len(self._adapter.tokenizer(question, add_special_tokens=False).input_ids)
+        raise QuestionError(
+            f"the question has {said} tokens; at most {max(0, room - (len(ids) - said))} fit "
+            f"beside an answer of {tokens} tokens"
+        )
+
+    def _prompt(
+        self, ids: list[int], pending: list[tuple[Tensor, float]], grid: Grid, highest: int
+    ) -> Prompt:
+        """A unit that is not full yet (its last frame repeated, as `transformers` pads), what
+        closes the video, and the text."""
+        embeddings, positions = [], []
+        if pending:
+            frames = [pixels for pixels, _ in pending]
+            frames += frames[-1:] * (self._adapter.frames_per_unit - len(frames))
+            embeddings.append(self._adapter.encode(torch.stack(frames)[None], grid)[0])
+            positions.append(self._unit_positions(0, pending[0][1], grid))
+            highest = max(highest, int(positions[0].max()))
+        text = torch.cat((self._adapter.closing(), self._adapter.embed(ids)))
+        start = self._adapter.text_start(self._open_cache().shape.prefix, highest, grid)
+        embeddings.append(text)
+        positions.append(self._adapter.text_positions(start, len(text)))
+        return Prompt(torch.cat(embeddings), torch.cat(positions, dim=1))
+
+    def _finish(self, answer: Answer) -> None:
+        self._answer = None
+        if answer.status in ("completed", "incomplete"):
+            self._turns.append(Turn(answer.question, answer.text))
+
+    # -- looking at it --------------------------------------------------------------------------
+
+    @property
+    def memory(self) -> MemoryView:
+        cache = self._open_cache()
+        return MemoryView(
+            tokens=cache.visual_length,
+            peak_tokens=cache.peak_length,
+            cap_tokens=cache.shape.cap,
+            budget_tokens=cache.shape.budget,
+            kv_bytes=self._kv_bytes,
+            frames_seen=self._frames,
+            compressions=cache.compressions,
+            span=self._span() if self._frames else None,
+        )
+
+    @property
+    def transcript(self) -> list[Turn]:
+        """The latest finished turns, oldest first."""
+        return list(self._turns)
+
+    def _span(self) -> tuple[float, float]:
+        cache = self._open_cache()
+        if cache.visual_length == 0:
+            return self._pending[0][1], self._newest
+        return float(cache.times[:, :, 0].min()), self._newest
+
+    def close(self) -> None:
+        """End an answer in progress and free the buffer. Closing twice does no harm."""
+        if self._answer is not None:
+            self._answer.cancel()
+        self._cache = None
+        self._pending = []
+
+    def _open_cache(self) -> BoundedCache:
+        if self._cache is None:
+            raise RuntimeError("the session is closed")
+        return self._cache
+
+
+def _check_frame(frame: Frame, timestamp: float, newest: float) -> None:
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
+        kind = getattr(frame, "dtype", type(frame).__name__)
+        raise FrameError(f"a frame must be a uint8 array, not {kind}")
+    if frame.ndim != 3 or frame.shape[2] != 3:
+        raise FrameError(f"a frame must be [height, width, 3], RGB, not {list(frame.shape)}")
+    height, width = frame.shape[:2]
+    if min(height, width) < LEAST_SIDE:
+        raise FrameError(
+            f"a frame of {width}x{height} pixels is too small: each side needs {LEAST_SIDE} or more"
+        )
+    if not math.isfinite(timestamp):
+        raise FrameError(f"a timestamp must be a number of seconds, not {timestamp}")
+    if timestamp <= newest:
+        raise FrameError(
+            f"timestamps must rise: {timestamp:g} s came after a frame at {newest:g} s"
+        )

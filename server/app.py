@@ -1,0 +1,140 @@
+"""The gateway as an application, and as a process."""
+
+import asyncio
+import contextlib
+import logging
+import math
+import socket
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from broker.connection import connect, connect_async
+from server.errors import ClientError
+from server.guard import Guard
+from server.pages import add_pages
+from server.routes import router
+from server.sessions import Sessions
+from server.settings import GatewaySettings
+from server.workers import Workers
+
+_LARGEST_MESSAGE: Final = 2**20  # bytes; events above 64 KiB get an error, above this the door
+_PING_SECONDS: Final = 5.0
+_PONG_SECONDS: Final = 15.0
+
+
+class GatewayError(RuntimeError):
+    """The gateway cannot start; the message says what to change."""
+
+
+def create_app(settings: GatewaySettings) -> FastAPI:
+    """The gateway; it connects to the broker when it starts (BrokerError) and closes every
+    session when it stops."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        broker = await connect_async(settings.broker_url)
+        workers = Workers(broker, settings.worker_grace_seconds)
+        await workers.look()
+        sessions = Sessions(settings, broker, workers)
+        app.state.workers, app.state.sessions = workers, sessions
+        tasks = [asyncio.create_task(workers.run()), asyncio.create_task(sessions.run())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await sessions.close_all("gateway_stopped", "The gateway stopped.")
+            await broker.aclose()
+
+    app = FastAPI(title="Lookback", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(Guard, allowed_origins=settings.allowed_origins)
+    app.add_exception_handler(ClientError, _client_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _our_fault)
+    app.include_router(router)
+    add_pages(app, settings)
+    return app
+
+
+def run(settings: GatewaySettings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises GatewayError and BrokerError."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
+    )
+    for noisy in ("aioice", "aiortc"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if (settings.ssl_certfile is None) != (settings.ssl_keyfile is None):
+        raise GatewayError(
+            "HTTPS needs both files: set LOOKBACK_SSL_CERTFILE and LOOKBACK_SSL_KEYFILE."
+        )
+    connect(settings.broker_url).close()  # so that a wrong address is one line and no traceback
+    config = uvicorn.Config(
+        create_app(settings),
+        log_level=settings.log_level,
+        access_log=False,
+        ssl_certfile=settings.ssl_certfile,
+        ssl_keyfile=settings.ssl_keyfile,
+        ws_max_size=_LARGEST_MESSAGE,
+        ws_ping_interval=_PING_SECONDS,
+        ws_ping_timeout=_PONG_SECONDS,
+        timeout_graceful_shutdown=3,
+    )
+    with _listening(settings) as listener:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(settings: GatewaySettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise GatewayError(
+            f"Cannot listen on {settings.host} port {settings.port} ({error.strerror or error}): "
+            "choose others with --host and --port (LOOKBACK_HOST, LOOKBACK_PORT)."
+        ) from error
+
+
+async def _client_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ClientError)
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return JSONResponse({"error": error.body()}, error.status, headers)
+
+
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first: dict[str, Any] = error.errors()[0]
+    param = ".".join(str(part) for part in first["loc"] if part != "body") or None
+    message = f"{first['msg']}{f' (at {param})' if param else ''}."
+    status = 400 if first["type"] == "json_invalid" else 422
+    invalid = ClientError("invalid_request", message, param=param, status=status)
+    return await _client_error(request, invalid)
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    message = f"{request.method} {request.url.path}: {error.detail}."
+    response = await _client_error(request, ClientError(code, message, status=error.status_code))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _our_fault(request: Request, error: Exception) -> JSONResponse:
+    """Starlette logs the traceback; the client learns only that it is not to blame."""
+    body = {
+        "type": "server_error",
+        "code": "internal_error",
+        "message": "Something went wrong in the gateway; its log says what.",
+        "param": None,
+    }
+    return JSONResponse({"error": body}, 500)

@@ -1,0 +1,54 @@
+"""Errors that a client is told, in one shape for HTTP and for the websocket."""
+
+from typing import Any, Literal
+
+Kind = Literal["invalid_request_error", "server_error"]
+
+
+class ClientError(Exception):
+    """The client asked for something that it must change. `status` is the HTTP status."""
+
+    kind: Kind = "invalid_request_error"
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        param: str | None = None,
+        status: int = 400,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.param = param
+        self.status = status
+        self.retry_after = retry_after
+
+    def body(self) -> dict[str, Any]:
+        """`{type, code, message, param}`, as the OpenAI APIs have it."""
+        return {
+            "type": self.kind,
+            "code": self.code,
+            "message": self.message,
+            "param": self.param,
+        }
+
+
+class ServiceError(ClientError):
+    """Something on our side is missing or full; trying again may help."""
+
+    kind: Kind = "server_error"
+
+
+def unknown_session(session: str) -> ClientError:
+    """The session was never there, or is closed."""
+    shown = session if len(session) <= 40 else session[:40] + "…"
+    return ClientError(
+        "unknown_session",
+        f"There is no session {shown!r}: it was closed, or it expired. "
+        "Create a new one with POST /v1/sessions.",
+        param="session",
+        status=404,
+    )

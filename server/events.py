@@ -1,0 +1,94 @@
+"""What a client may say on the websocket, and how it is read: the Realtime API's names for text."""
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from server.errors import ClientError
+
+MESSAGE_BYTES: Final = 65536
+_LONGEST_EVENT_ID: Final = 512
+
+
+class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text"):
+    """One part of a question."""
+
+    text: str
+
+
+class UserMessage(msgspec.Struct, frozen=True, tag_field="type", tag="message"):
+    """A question."""
+
+    role: Literal["user"]
+    content: Annotated[list[InputText], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class ItemCreate(msgspec.Struct, frozen=True, tag_field="type", tag="conversation.item.create"):
+    """Adds a question to the conversation; the next response answers it."""
+
+    item: UserMessage
+    event_id: str | None = None
+
+
+class ResponseOptions(msgspec.Struct, frozen=True):
+    """How to write an answer; temperature 0 is greedy."""
+
+    max_output_tokens: Annotated[int, msgspec.Meta(ge=1)] | Literal["inf"] | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.0
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**63)] | None = None
+
+
+class ResponseCreate(msgspec.Struct, frozen=True, tag_field="type", tag="response.create"):
+    """Answers what was asked since the last response."""
+
+    response: ResponseOptions = ResponseOptions()
+    event_id: str | None = None
+
+
+class ResponseCancel(msgspec.Struct, frozen=True, tag_field="type", tag="response.cancel"):
+    """Stops a response; without response_id, the one being written."""
+
+    response_id: str | None = None
+    event_id: str | None = None
+
+
+ClientEvent = ItemCreate | ResponseCreate | ResponseCancel
+_KNOWN: Final = ("conversation.item.create", "response.create", "response.cancel")
+
+
+def event_id_of(text: str) -> str | None:
+    """The event's own id, for the error about it, where one can be read at all."""
+    try:
+        raw = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    event_id = raw.get("event_id") if isinstance(raw, dict) else None
+    return event_id[:_LONGEST_EVENT_ID] if isinstance(event_id, str) else None
+
+
+def parse(text: str) -> ClientEvent:
+    """A client's event. Raises ClientError that names the part to change."""
+    if len(text.encode("utf-8", "surrogatepass")) > MESSAGE_BYTES:
+        raise ClientError("message_too_large", f"An event has at most {MESSAGE_BYTES} bytes.")
+    try:
+        raw: Any = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ClientError("invalid_json", f"An event is one JSON object: {error}.") from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("type"), str):
+        raise ClientError("invalid_event", "An event is a JSON object with a type.", param="type")
+    if raw["type"] not in _KNOWN:
+        raise ClientError(
+            "unknown_event_type",
+            f"There is no event {raw['type'][:80]!r} here; there are {', '.join(_KNOWN)}.",
+            param="type",
+        )
+    try:
+        event: ClientEvent = msgspec.convert(raw, ClientEvent)
+        return event
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        param = where.strip("`").removeprefix("$.") or None
+        raise ClientError(
+            "invalid_event", f"{what}{f' at {param}' if param else ''}.", param=param
+        ) from error

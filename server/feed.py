@@ -1,0 +1,145 @@
+"""A session's frames on their way to the worker: the newest is sampled, nothing ever queues.
+
+Whatever decodes pictures calls `offer` for each; one slot holds the newest sampled frame while
+the one before it is encoded and written to the broker's ring.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from av import VideoFrame
+from redis.exceptions import RedisError
+
+from messages import keys
+from messages.codec import encode as encode_message
+from messages.frames import Frame
+from server.picture import PictureError, encode
+from server.sampling import Sampler, Similarity, StreamClock
+from server.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+_RING_TTL_SECONDS = 60
+_REJECTION_SECONDS = 5.0
+
+
+@dataclass
+class Counters:
+    """Frames of one session. received = decoded; sampled = those whose time had come;
+    skipped = near-duplicates; sent = handed to the worker; dropped = sampled, but not handed on."""
+
+    frames_received: int = 0
+    frames_sampled: int = 0
+    frames_skipped: int = 0
+    frames_sent: int = 0
+    frames_dropped: int = 0
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    frame: VideoFrame
+    timestamp: float
+    captured_at: float
+
+
+class FrameFeed:
+    """frame_size, max_pixels: what the worker's card asks for. rejected: is told in words about
+    frames that cannot be used, every few seconds at most."""
+
+    def __init__(
+        self,
+        session: str,
+        settings: GatewaySettings,
+        broker: Any,
+        frame_size: tuple[int, int] | None,
+        max_pixels: int,
+        rejected: Callable[[str], None],
+    ) -> None:
+        self._session = session
+        self._broker = broker
+        self._quality = settings.jpeg_quality
+        self._frame_size = frame_size
+        self._max_pixels = max_pixels
+        self._rejected = rejected
+        self._rejected_at = float("-inf")
+        self._clock = StreamClock()
+        self._sampler = Sampler(settings.fps)
+        self._similarity = Similarity(settings.similar_levels, settings.keep_every_seconds)
+        self._slot: _Sampled | None = None
+        self._filled = asyncio.Event()
+        self._number = 0
+        self.counters = Counters()
+        self.last_frame_at: float | None = None
+        """When the last frame arrived, on the monotonic clock."""
+
+    def counted(self) -> dict[str, int]:
+        """The counters by name."""
+        return asdict(self.counters)
+
+    def new_track(self) -> None:
+        """Another camera follows."""
+        self._clock.restart()
+
+    def offer(self, frame: VideoFrame) -> None:
+        """Takes note of a decoded frame; never waits."""
+        now = time.monotonic()
+        self.last_frame_at = now
+        self.counters.frames_received += 1
+        timestamp = self._clock.time(frame.time, now)
+        if timestamp is None or not self._sampler.due(timestamp):
+            return
+        self.counters.frames_sampled += 1
+        if self._slot is not None:
+            self.counters.frames_dropped += 1
+        self._slot = _Sampled(frame, timestamp, time.time())
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Hands sampled frames on until cancelled."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            sampled, self._slot = self._slot, None
+            if sampled is not None:
+                await self._hand_on(sampled)
+
+    async def _hand_on(self, sampled: _Sampled) -> None:
+        try:
+            picture = await asyncio.to_thread(
+                encode, sampled.frame, self._frame_size, self._max_pixels, self._quality
+            )
+        except PictureError as error:
+            self.counters.frames_dropped += 1
+            now = time.monotonic()
+            if now - self._rejected_at >= _REJECTION_SECONDS:
+                self._rejected_at = now
+                self._rejected(str(error))
+            return
+        if not self._similarity.keep(picture.thumbnail, sampled.timestamp):
+            self.counters.frames_skipped += 1
+            return
+        message = Frame(
+            session=self._session,
+            number=self._number,
+            timestamp=sampled.timestamp,
+            captured_at=sampled.captured_at,
+            jpeg=picture.jpeg,
+            dropped=self.counters.frames_dropped,
+        )
+        key = keys.frames(self._session)
+        try:
+            async with self._broker.pipeline(transaction=False) as pipeline:
+                entry = {keys.FIELD: encode_message(message)}
+                pipeline.xadd(key, entry, maxlen=keys.RING, approximate=False)
+                pipeline.expire(key, _RING_TTL_SECONDS)
+                await pipeline.execute()
+        except RedisError as error:
+            self.counters.frames_dropped += 1
+            log.warning("session %s: a frame was not handed on: %s", self._session, error)
+            return
+        self._number += 1
+        self.counters.frames_sent += 1

@@ -1,0 +1,80 @@
+"""The websocket: a client's events in, the session's events out."""
+
+import asyncio
+import logging
+from typing import Final
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from server.broadcast import Event, Subscription
+from server.errors import ClientError
+from server.events import event_id_of, parse
+from server.session import Session, error_event
+from server.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_SESSION: Final = 4404
+_NORMAL: Final = 1000
+_TRY_AGAIN: Final = 1013
+_CLOSE_SECONDS: Final = 5.0
+
+
+async def converse(
+    websocket: WebSocket, sessions: Sessions, identity: str, after: str | None
+) -> None:
+    """Serves one websocket until it or the session ends.
+
+    after: the id of the last event that a returning client has; it gets those it missed.
+    """
+    await websocket.accept()
+    try:
+        session = sessions.find(identity)
+    except ClientError as error:
+        await _send(websocket, {"event_id": "event_0", **error_event(error, None)})
+        await websocket.close(UNKNOWN_SESSION, "unknown session")
+        return
+    subscription = session.join(after)
+    hearing = asyncio.create_task(_hear(websocket, session, subscription))
+    telling = asyncio.create_task(_tell(websocket, subscription))
+    try:
+        await asyncio.wait({hearing, telling}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        session.leave(subscription)
+        for task in (hearing, telling):
+            task.cancel()
+        for outcome in await asyncio.gather(hearing, telling, return_exceptions=True):
+            if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
+                log.error("session %s: a websocket failed", identity, exc_info=outcome)
+
+
+async def _hear(websocket: WebSocket, session: Session, subscription: Subscription) -> None:
+    """Until the client goes."""
+    while True:
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        text = message.get("text")
+        try:
+            if text is None:
+                raise ClientError("binary_message", "Events are JSON text, not binary messages.")
+            await session.hear(parse(text))
+        except ClientError as error:
+            event_id = None if text is None else event_id_of(text)
+            session.tell(subscription, error_event(error, event_id))
+
+
+async def _tell(websocket: WebSocket, subscription: Subscription) -> None:
+    """Until the session ends, or the client reads too slowly."""
+    async for event in subscription:
+        await _send(websocket, event)
+    async with asyncio.timeout(_CLOSE_SECONDS):
+        if subscription.overflowed:
+            await websocket.close(_TRY_AGAIN, "events were read too slowly")
+        else:
+            await websocket.close(_NORMAL, "the session was closed")
+
+
+async def _send(websocket: WebSocket, event: Event) -> None:
+    await websocket.send_text(msgspec.json.encode(event).decode())

@@ -1,0 +1,92 @@
+"""The HTTP interface: sessions, cameras, health."""
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Request, WebSocket
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+
+from server.errors import ServiceError
+from server.realtime import converse
+from server.sessions import Sessions
+from server.workers import Workers
+
+router = APIRouter()
+
+
+class NewSession(BaseModel):
+    """What a session is asked for; budget_tokens None takes the worker's default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    budget_tokens: Annotated[StrictInt, Field(ge=1, le=100_000_000)] | None = None
+
+
+class Offer(BaseModel):
+    """A browser's RTCSessionDescription."""
+
+    sdp: StrictStr
+    type: str = Field(pattern="^offer$")
+
+
+def _sessions(request: Request) -> Sessions:
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """This process lives."""
+    return {"status": "ok"}
+
+
+@router.get("/ready")
+async def ready(request: Request) -> dict[str, Any]:
+    """A session can be opened: a worker lives."""
+    workers: Workers = request.app.state.workers
+    if not workers.reachable:
+        raise ServiceError("broker_unavailable", "The broker does not answer.", status=503)
+    if workers.card is None:
+        raise ServiceError("no_worker", "No model worker is running yet.", status=503)
+    return {"worker": msgspec.to_builtins(workers.card)}
+
+
+@router.post("/v1/sessions", status_code=201)
+async def create_session(request: Request, wanted: NewSession | None = None) -> dict[str, Any]:
+    """Reserves a memory."""
+    session = await _sessions(request).open(wanted.budget_tokens if wanted else None)
+    return session.described()
+
+
+@router.get("/v1/sessions/{session}")
+async def read_session(request: Request, session: str) -> dict[str, Any]:
+    """Memory, camera, listeners and responses, now."""
+    return _sessions(request).find(session).state()
+
+
+@router.delete("/v1/sessions/{session}", status_code=204)
+async def delete_session(request: Request, session: str) -> Response:
+    """Frees the memory."""
+    sessions = _sessions(request)
+    await sessions.close(sessions.find(session), "closed", "It was closed by its user.")
+    return Response(status_code=204)
+
+
+@router.post("/v1/sessions/{session}/close", status_code=204)
+async def close_session(request: Request, session: str) -> Response:
+    """As DELETE, for navigator.sendBeacon, which can only POST."""
+    return await delete_session(request, session)
+
+
+@router.post("/v1/sessions/{session}/offer")
+async def offer_camera(request: Request, session: str, offer: Offer) -> JSONResponse:
+    """Connects a camera by WebRTC; another offer replaces it."""
+    answer = await _sessions(request).find(session).watch(offer.sdp)
+    return JSONResponse({"sdp": answer, "type": "answer"})
+
+
+@router.websocket("/v1/realtime")
+async def realtime(websocket: WebSocket, session: str = "", after: str | None = None) -> None:
+    """The conversation about a session, in events of the Realtime API."""
+    await converse(websocket, websocket.app.state.sessions, session, after)

@@ -1,0 +1,157 @@
+"""All sessions of this gateway: opened on a worker, kept alive, closed when nobody needs them."""
+
+import asyncio
+import logging
+import secrets
+import time
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from broker.connection import BLOCK_MILLISECONDS
+from messages import keys
+from messages.codec import MalformedMessage, decode_to_gateway
+from messages.sessions import CloseSession, OpenSession, SessionOpened, SessionRefused
+from messages.workers import WorkerCard
+from server.errors import ClientError, ServiceError, unknown_session
+from server.session import Session, send
+from server.settings import GatewaySettings
+from server.workers import Workers
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.25
+_ALIVE_SECONDS = 2.0
+_NO_WORKER_RETRY_SECONDS = 2.0
+
+
+class Sessions:
+    """The registry. Ids cannot be guessed: whoever has one may use the session."""
+
+    def __init__(self, settings: GatewaySettings, broker: Any, workers: Workers) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._workers = workers
+        self._sessions: dict[str, Session] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def find(self, session: str) -> Session:
+        """Raises ClientError (404) for a session that is not, or no longer, here."""
+        try:
+            return self._sessions[session]
+        except KeyError:
+            raise unknown_session(session) from None
+
+    async def open(self, budget_tokens: int | None) -> Session:
+        """Reserves a memory. Raises ServiceError where no worker lives or none has room, and
+        ClientError where the budget can never fit."""
+        card = self._workers.card
+        if card is None:
+            raise ServiceError(
+                "no_worker",
+                "No model worker is running yet: wait for it, or start one (lookback worker).",
+                status=503,
+                retry_after=_NO_WORKER_RETRY_SECONDS,
+            )
+        identity = secrets.token_urlsafe(16)
+        try:
+            await self._broker.set(keys.alive(identity), b"1", ex=keys.ALIVE_TTL_SECONDS)
+            await send(self._broker, OpenSession(identity, budget_tokens))
+            opened, entry = await self._opened(identity)
+        except RedisError as error:
+            raise ServiceError(
+                "broker_unavailable", f"The broker does not answer ({error}).", status=503
+            ) from error
+        return self._add(opened, entry, card)
+
+    async def close(self, session: Session, reason: str, message: str) -> None:
+        """Removes it at once; its memory is free when this returns, as far as we can reach."""
+        if self._sessions.pop(session.id, None) is not None:
+            log.info("session %s closed (%s): %s", session.id, reason, message)
+            await session.close(reason, message)
+
+    async def close_all(self, reason: str, message: str) -> None:
+        """The gateway stops."""
+        closings = [self.close(session, reason, message) for session in [*self._sessions.values()]]
+        await asyncio.gather(*closings, *self._closing)
+
+    async def run(self) -> None:
+        """Keeps the wanted sessions alive and closes the others, until cancelled."""
+        alive_at = float("-inf")
+        while True:
+            now = time.monotonic()
+            for session in list(self._sessions.values()):
+                unneeded = session.expired(now)
+                if unneeded is not None:
+                    self._close_soon(session, "expired", unneeded)
+                elif self._workers.gone(session.worker):
+                    self._close_soon(
+                        session, "worker_lost", "The model worker stopped, and what it saw is lost."
+                    )
+                else:
+                    session.tick(now)
+            if now - alive_at >= _ALIVE_SECONDS:
+                alive_at = now
+                await self._keep_alive()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _keep_alive(self) -> None:
+        try:
+            async with self._broker.pipeline(transaction=False) as pipeline:
+                for identity in self._sessions:
+                    pipeline.set(keys.alive(identity), b"1", ex=keys.ALIVE_TTL_SECONDS)
+                await pipeline.execute()
+        except RedisError as error:
+            log.warning("the sessions were not kept alive: %s", error)
+
+    async def _opened(self, identity: str) -> tuple[SessionOpened, bytes]:
+        """The worker's yes. Raises ServiceError or ClientError for its no, or its silence."""
+        deadline = time.monotonic() + self._settings.open_seconds
+        read_to: bytes | str = "0"
+        while (left := deadline - time.monotonic()) > 0:
+            reply = await self._broker.xread(
+                {keys.events(identity): read_to},
+                block=max(1, min(BLOCK_MILLISECONDS, int(left * 1000))),
+            )
+            for _, entries in reply:
+                for entry, fields in entries:
+                    read_to = entry
+                    try:
+                        message = decode_to_gateway(fields.get(keys.FIELD, b""))
+                    except MalformedMessage as error:
+                        log.warning("session %s: an event cannot be read: %s", identity, error)
+                        continue
+                    if isinstance(message, SessionOpened):
+                        return message, entry
+                    if isinstance(message, SessionRefused):
+                        raise _refused(message)
+        await send(self._broker, CloseSession(identity))
+        raise ServiceError(
+            "worker_silent",
+            "The model worker did not answer in time; it may be very busy.",
+            status=503,
+            retry_after=_NO_WORKER_RETRY_SECONDS,
+        )
+
+    def _add(self, opened: SessionOpened, entry: bytes, card: WorkerCard) -> Session:
+        def ended(reason: str, message: str) -> None:
+            self._close_soon(session, reason, message)
+
+        session = Session(opened, entry, card, self._settings, self._broker, ended)
+        self._sessions[session.id] = session
+        log.info("session %s opened, %d in all", session.id, len(self._sessions))
+        return session
+
+    def _close_soon(self, session: Session, reason: str, message: str) -> None:
+        task = asyncio.create_task(self.close(session, reason, message))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _refused(message: SessionRefused) -> ClientError:
+    if message.retry_after is None:
+        return ClientError("session_refused", message.message, param="budget_tokens", status=422)
+    return ServiceError("no_room", message.message, status=503, retry_after=message.retry_after)

@@ -1,0 +1,61 @@
+"""What a gateway can be told, by `LOOKBACK_*` variables; only this file reads them."""
+
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ROOT: Final = Path(__file__).parent.parent
+
+
+class GatewaySettings(BaseSettings):
+    """A gateway process. Raises pydantic.ValidationError that names the variable to change."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOKBACK_", frozen=True, extra="ignore")
+
+    broker_url: str = "redis://127.0.0.1:6379"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8400, ge=0, le=65535)
+    """0 takes any free port."""
+    ssl_certfile: Path | None = None
+    """With ssl_keyfile: HTTPS, without which browsers give other machines' pages no camera."""
+    ssl_keyfile: Path | None = None
+    allowed_origins: frozenset[str] = frozenset()
+    """Web pages of other origins that may use this gateway, as `https://host[:port]`."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    client_folder: Path = _ROOT / "client_web"
+    samples_folder: Path = _ROOT / "samples"
+
+    fps: float = Field(default=1.0, gt=0, le=30)
+    """Frames sampled per second of presentation time."""
+    similar_levels: float = Field(default=1.0, ge=0, le=255)
+    """A frame whose grey thumbnail differs from the last kept one by at most this mean absolute
+    difference (0 to 255) is a near-duplicate and skipped; 0 skips only equal thumbnails."""
+    keep_every_seconds: float = Field(default=4.0, ge=0)
+    """At least one frame in so many seconds is kept, however similar; 0 keeps all."""
+    jpeg_quality: int = Field(default=90, ge=1, le=100)
+    stall_seconds: float = Field(default=5.0, gt=0)
+    """A camera without a frame for so long counts as stalled."""
+    connect_seconds: float = Field(default=15.0, gt=0)
+    """How long a media connection may take to come about."""
+    start_kilobits: int = Field(default=2000, ge=100)
+    """The bitrate, in kbit/s, at which a browser is asked to start."""
+
+    question_characters: int = Field(default=4000, ge=1)
+    queued_questions: int = Field(default=8, ge=0)
+    """Questions of one session that may wait while one is being answered."""
+    answer_tokens: int = Field(default=128, ge=1)
+    """An answer's length where the client asks for none."""
+    longest_answer_tokens: int = Field(default=1024, ge=1)
+
+    open_seconds: float = Field(default=10.0, gt=0)
+    """How long a worker may take to open a session."""
+    orphan_seconds: float = Field(default=6.0, gt=0)
+    """A session is closed so long after its last websocket and its last frame."""
+    idle_seconds: float = Field(default=60.0, gt=0)
+    """A session that nobody ever attached to is closed after so long."""
+    quiet_seconds: float = Field(default=1800.0, gt=0)
+    """A session with a websocket, but without a frame or a question for so long, is closed."""
+    worker_grace_seconds: float = Field(default=4.0, ge=0)
+    """How long a worker's card may be missing before its sessions count as lost."""

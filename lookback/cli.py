@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
+from lookback.part import EXIT_UNUSABLE
 from lookback.settings import ServeSettings, apply_flags, apply_profile
 
 app = typer.Typer(
@@ -97,16 +98,18 @@ def gateway(
     config: Profile = None, host: Host = None, port: Port = None, broker_url: Broker = None
 ) -> None:
     """Run one gateway: page, cameras and questions. Needs a broker."""
-    from server.app import run
+    from broker.connection import BrokerError
+    from server.app import GatewayError, run
     from server.settings import GatewaySettings
 
     _profile(config)
     apply_flags(host=host, port=port, broker_url=broker_url)
     try:
-        settings = GatewaySettings()
+        run(GatewaySettings())
     except ValidationError as error:
-        _fail(_said(error), 78)
-    raise typer.Exit(run(settings))
+        _fail(_said(error), EXIT_UNUSABLE)
+    except (BrokerError, GatewayError) as error:
+        _fail(str(error))
 
 
 @app.command()
@@ -119,7 +122,7 @@ def worker(
     budget: Budget = None,
 ) -> None:
     """Run one model worker. Needs a broker."""
-    from model_worker.service import EXIT_UNUSABLE, run
+    from model_worker.service import run
     from model_worker.settings import WorkerSettings
 
     _profile(config)

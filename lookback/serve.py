@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -41,22 +41,27 @@ async def serve(settings: ServeSettings) -> int:
     try:
         async with Supervisor(settings) as supervisor:
             say("starting; a first start takes some seconds")
-            stopped = asyncio.ensure_future(stop.wait())
-            ready = asyncio.ensure_future(supervisor.ready())
-            failed = asyncio.ensure_future(supervisor.failed())
-            await asyncio.wait({stopped, ready, failed}, return_when=asyncio.FIRST_COMPLETED)
-            if ready.done():
+            if await _unless(stop, supervisor.ready()):
                 print(f"Lookback is ready: {supervisor.url} (Ctrl-C stops it)", flush=True)
-                await asyncio.wait({stopped, failed}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (stopped, ready, failed):
-                task.cancel()
-            if failed.done():
-                failed.result()
+                await _unless(stop, supervisor.failed())
             say("stopping")
     except (BrokerError, PartError, ServeError) as error:
         say(str(error))
         return 1
     return 0
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Whether the work came to its end before `stop`; raises what it raises."""
+    tasks = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            tasks[0].result()
+        return tasks[0].done()
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 class Supervisor:
@@ -101,7 +106,18 @@ class Supervisor:
         self._open.close()
 
     async def ready(self) -> None:
-        """Returns when the gateway answers and a worker has its model."""
+        """Returns when the gateway answers and a worker has its model; raises as `failed`."""
+        looking = asyncio.create_task(self._answers())
+        failed = asyncio.create_task(self.failed())
+        try:
+            await asyncio.wait({looking, failed}, return_when=asyncio.FIRST_COMPLETED)
+            if failed.done():
+                failed.result()
+        finally:
+            looking.cancel()
+            failed.cancel()
+
+    async def _answers(self) -> None:
         async with httpx.AsyncClient(verify=False, trust_env=False) as client:
             while True:
                 with suppress(httpx.TransportError):

@@ -54,7 +54,8 @@ class Video:
                 return
             if timestamp + _SLACK >= due:
                 due = (int((timestamp + _SLACK) * fps) + 1) / fps
-                yield Sampled(frame.to_ndarray(format="rgb24"), timestamp)
+                pixels = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+                yield Sampled(pixels, timestamp)
         if first is None:
             raise VideoError(f"{self.path} has no frame that can be decoded.")
 

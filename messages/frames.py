@@ -4,7 +4,7 @@ import msgspec
 
 
 class Frame(msgspec.Struct, frozen=True, tag="frame"):
-    """One picture.
+    """One picture. `number` counts a session's frames from 0: a gap is a loss.
 
     `timestamp` is presentation time in seconds since the session's first frame and rises
     strictly; `captured_at` is wall-clock time (Unix seconds) at the gateway, for frame age;

@@ -25,12 +25,13 @@ from messages.sessions import (
     SessionRefused,
 )
 from model_worker.admission import Admission
+from model_worker.answer import Answer
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine
 from model_worker.mailbox import Abandon, Mail
 from model_worker.picture import PictureError, decode
 from model_worker.scheduler import MAX_WAITING_QUESTIONS, Lane, Scheduler, Stage
-from model_worker.session import Answer, FrameError, QuestionError, Session
+from model_worker.session import FrameError, Session
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +198,8 @@ class Runner:
             if reply is None:
                 return
             piece = reply.answer.step()
-            if reply.answer.completion_tokens or piece is None:
+            ended = reply.answer.status != "running"
+            if reply.answer.completion_tokens or ended:
                 seat.lane.stage = Stage.DECODE
                 self._announce(seat, reply)
             if piece:
@@ -205,7 +207,7 @@ class Runner:
                 delta = AnswerDelta(session, reply.ask.response, reply.pieces, piece)
                 reply.pieces += 1
                 self._emit(delta)
-            if piece is None:
+            if ended:
                 self._finish(seat, reply)
             seat.lane.can_watch = seat.memory.can_watch
 
@@ -213,15 +215,10 @@ class Runner:
         """Start the oldest waiting question; None where it is refused."""
         waiting = seat.lane.take_question()
         ask = waiting.what
-        sampling = Sampling(
-            max_tokens=ask.max_tokens,
-            temperature=ask.temperature,
-            top_p=ask.top_p,
-            seed=ask.seed,
-        )
         try:
+            sampling = Sampling(ask.max_tokens, ask.temperature, ask.top_p, ask.seed)
             answer = seat.memory.ask(ask.text, sampling)
-        except QuestionError as error:
+        except ValueError as error:  # QuestionError, or a sampling that cannot be
             seat.lane.stage = Stage.IDLE
             self._emit(AnswerDone(ask.session, ask.response, "failed", message=str(error)))
             return None

@@ -54,7 +54,7 @@ class Lane:
     """Frames that never reached memory though the gateway sent them."""
     lost_before: int = 0
     """Frames that the gateway counts as thrown away."""
-    _last_number: int | None = None
+    _last_number: int = -1
 
     @property
     def frames_dropped(self) -> int:
@@ -62,9 +62,8 @@ class Lane:
 
     def add_frame(self, frame: Frame, now: float) -> None:
         """Keep it; the oldest waiting frame goes when there are RING already."""
-        if self._last_number is not None and frame.number > self._last_number:
-            self.lost_here += frame.number - self._last_number - 1
-        self._last_number = max(frame.number, self._last_number or 0)
+        self.lost_here += max(0, frame.number - self._last_number - 1)
+        self._last_number = max(frame.number, self._last_number)
         self.lost_before = max(self.lost_before, frame.dropped)
         if len(self.frames) == RING:
             self.frames.popleft()

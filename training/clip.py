@@ -1,6 +1,6 @@
 """Films the sample clip and writes its questions: samples/objects.mp4, samples/objects.json.
 
-    python -m training.clip --out samples
+python -m training.clip --out samples
 """
 
 import argparse

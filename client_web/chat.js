@@ -23,7 +23,7 @@ import { clock, duration } from "./units.js";
 function basis(response) {
   const { span, newest_frame_age: age, ttft_seconds: first } = response.lookback ?? {};
   const parts = [];
-  if (span) parts.push(`rests on ${clock(span[0])}–${clock(span[1])} of video`);
+  if (span) parts.push(`Rests on ${clock(span[0])}–${clock(span[1])} of video`);
   if (age !== undefined && age !== null) parts.push(`newest frame ${duration(age)} old`);
   if (first !== undefined && first !== null) parts.push(`first word after ${duration(first)}`);
   return parts.join(" · ");

@@ -29,6 +29,7 @@ export class Suggestions {
   /** @type {string[]} */
   #general = SMALL_WORLD;
   #shown = "";
+  #seconds = 0;
 
   /**
    * @param {HTMLElement} list Takes one button for each suggestion.
@@ -40,10 +41,10 @@ export class Suggestions {
     this.#show(this.#general);
   }
 
-  /** @param {string} model The name of the model that answers. */
-  fit(model) {
-    this.#general = model.includes("lookback-mini") ? SMALL_WORLD : ANY_WORLD;
-    this.at(0);
+  /** @param {boolean} small Whether the model that answers knows the small world only. */
+  fit(small) {
+    this.#general = small ? SMALL_WORLD : ANY_WORLD;
+    this.at(this.#seconds);
   }
 
   /** @param {SampleQuestion[] | null} questions Of the clip, or null for any other source. */
@@ -57,6 +58,7 @@ export class Suggestions {
    * @param {number} seconds Into the clip.
    */
   at(seconds) {
+    this.#seconds = seconds;
     if (!this.#sample) return this.#show(this.#general);
     const due = this.#sample.filter((question) => question.at <= seconds).reverse();
     const texts = due.map((question) => question.question);

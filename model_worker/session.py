@@ -19,6 +19,18 @@ from model_worker.families.base import FamilyAdapter, Grid, Turn
 from model_worker.memory.cache import BoundedCache, CacheShape
 from model_worker.memory.policies.base import CompressionPolicy
 
+__all__ = [
+    "Answer",
+    "Frame",
+    "FrameError",
+    "MemoryView",
+    "QuestionError",
+    "Sampling",
+    "Session",
+    "SessionBusy",
+    "Turn",
+]
+
 LEAST_SIDE = 16  # pixels
 
 Frame = NDArray[np.uint8]
@@ -141,7 +153,8 @@ class Session:
         waiting = self._pending + seen
         ready = len(waiting) // group * group
         if ready:
-            units = torch.stack([pixels for pixels, _ in waiting[:ready]]).unflatten(0, (-1, group))
+            units = torch.stack([pixels for pixels, _ in waiting[:ready]])
+            units = units.view(-1, group, *units.shape[1:])
             starts = [timestamp for _, timestamp in waiting[:ready:group]]
             self._ingest(self._adapter.encode(units, grid), starts, grid)
         self._grid = grid

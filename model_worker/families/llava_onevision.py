@@ -51,7 +51,7 @@ class LlavaOnevision(FamilyAdapter):
         pixels = units[:, 0].to(self.device, self.dtype)
         outputs = self.model.get_video_features(pixel_values_videos=pixels[None])
         tokens: Tensor = outputs.pooler_output[0, :-1]  # the last is image_newline, see closing()
-        return tokens.unflatten(0, (len(units), grid.tokens))
+        return tokens.view(len(units), grid.tokens, -1)
 
     def closing(self) -> Tensor:
         newline: Tensor = self.model.model.image_newline[None]

@@ -95,7 +95,8 @@ def _novelty(keys: Tensor, patch_index: Tensor, older: int, patches: int) -> Ten
 def _largest(scores: Tensor, count: int) -> Tensor:
     """A mask `[heads, tokens]` of each head's `count` largest scores; the first among equals."""
     order = scores.sort(dim=-1, descending=True, stable=True).indices[:, :count]
-    return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, order, True)
+    taken = torch.zeros_like(scores, dtype=torch.bool)
+    return taken.scatter_(1, order, True)
 
 
 def _value_quota(budget: int, tar_ratio: float) -> int:

@@ -127,7 +127,9 @@ class Supervisor:
 
     async def failed(self) -> None:
         """Raises PartError or BrokerError when a part cannot run; never returns otherwise."""
-        await asyncio.gather(*self._tasks)
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
 
     def _embedded(self) -> str:
         folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="lookback-"))

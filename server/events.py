@@ -36,7 +36,7 @@ class ResponseOptions(msgspec.Struct, frozen=True):
     max_output_tokens: Annotated[int, msgspec.Meta(ge=1)] | Literal["inf"] | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.0
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**63)] | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
 
 
 class ResponseCreate(msgspec.Struct, frozen=True, tag_field="type", tag="response.create"):

@@ -1,6 +1,7 @@
 """The websocket: a client's events in, the session's events out."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 UNKNOWN_SESSION: Final = 4404
 _NORMAL: Final = 1000
+_OUR_FAULT: Final = 1011
 _TRY_AGAIN: Final = 1013
 _CLOSE_SECONDS: Final = 5.0
 
@@ -47,6 +49,8 @@ async def converse(
         for outcome in await asyncio.gather(hearing, telling, return_exceptions=True):
             if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
                 log.error("session %s: a websocket failed", identity, exc_info=outcome)
+                with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may be closed
+                    await websocket.close(_OUR_FAULT, "something went wrong in the gateway")
 
 
 async def _hear(websocket: WebSocket, session: Session, subscription: Subscription) -> None:

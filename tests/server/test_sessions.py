@@ -1,0 +1,252 @@
+"""Sessions are opened on a worker, refused in words, and freed when nobody needs them."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from broker.connection import connect
+from messages import keys
+from messages.sessions import CloseSession, OpenSession, SessionClosed, SessionRefused
+
+
+def test_a_session_is_opened_described_and_deleted(gateway: str, worker: Any) -> None:
+    reply = httpx.post(f"{gateway}/v1/sessions", json={"budget_tokens": 144})
+    assert reply.status_code == 201
+    session = reply.json()
+    assert (session["model"], session["budget_tokens"]) == ("peer", 144)
+    assert (session["cap_tokens"], session["kv_bytes"]) == (216, 1000)
+    [opened] = worker.of(OpenSession, session["id"])
+    assert opened.budget_tokens == 144
+    address = f"{gateway}/v1/sessions/{session['id']}"
+    state = httpx.get(address).json()
+    assert (state["memory"], state["camera"]["state"], state["websockets"]) == (None, "none", 0)
+    assert httpx.delete(address).status_code == 204
+    assert httpx.delete(address).status_code == 404
+    assert httpx.get(address).status_code == 404
+
+
+def test_a_session_needs_no_body_and_takes_the_default(gateway: str, worker: Any) -> None:
+    session = httpx.post(f"{gateway}/v1/sessions").json()["id"]
+    assert worker.of(OpenSession, session)[0].budget_tokens is None
+
+
+async def test_the_memory_is_freed_within_a_second_of_closing(
+    gateway: str, worker: Any, broker_url: str, tools: Any
+) -> None:
+    for way in ("delete", "beacon"):
+        session = tools.new_session(gateway)
+        address = f"{gateway}/v1/sessions/{session}"
+        async with tools.talking(gateway, session) as client, tools.sending(gateway, session):
+            await client.until("lookback.memory.updated")
+            asked = time.monotonic()
+            if way == "delete":
+                reply = await asyncio.to_thread(httpx.delete, address)
+            else:
+                reply = await asyncio.to_thread(httpx.post, f"{address}/close", content=b"")
+            assert reply.status_code == 204
+            closed = await client.until("lookback.session.closed")
+            assert closed["reason"] == "closed"
+        [heard] = [
+            at for at, m in worker.heard if isinstance(m, CloseSession) and m.session == session
+        ]
+        assert heard - asked < 1
+        broker = connect(broker_url)
+        assert broker.exists(keys.alive(session), keys.frames(session)) == 0
+        broker.close()
+
+
+async def test_a_client_that_vanishes_frees_its_memory_within_ten_seconds(
+    gateway: str, worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    async with tools.sending(gateway, session) as track:
+        async with tools.talking(gateway, session) as client:
+            await client.until("lookback.memory.updated")
+            client.websocket.transport.abort()
+        # As of a killed browser: the connection stays, but no packet comes.
+        track.going.clear()
+        vanished = time.monotonic()
+        await tools.eventually(lambda: worker.of(CloseSession, session))
+        took = time.monotonic() - vanished
+    assert 4 < took < 10
+    assert (
+        await asyncio.to_thread(httpx.get, f"{gateway}/v1/sessions/{session}")
+    ).status_code == 404
+
+
+async def test_a_client_that_returns_in_time_keeps_its_session(
+    serve: Callable[..., str], worker: Any, tools: Any
+) -> None:
+    url = serve(orphan_seconds=3)
+    session = tools.new_session(url)
+    for _ in range(3):
+        async with tools.talking(url, session) as client:
+            await client.until("session.created")
+        await asyncio.sleep(1.5)
+    assert not worker.of(CloseSession, session)
+    await tools.eventually(lambda: worker.of(CloseSession, session))
+
+
+async def test_a_camera_alone_keeps_a_session(
+    serve: Callable[..., str], worker: Any, tools: Any
+) -> None:
+    url = serve(orphan_seconds=1.5)
+    session = tools.new_session(url)
+    async with tools.sending(url, session):
+        await asyncio.sleep(4)
+        assert not worker.of(CloseSession, session)
+    await tools.eventually(lambda: worker.of(CloseSession, session))
+
+
+async def test_a_session_that_nobody_joins_ends(
+    serve: Callable[..., str], worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(serve(idle_seconds=0.5))
+    await tools.eventually(lambda: worker.of(CloseSession, session))
+
+
+async def test_a_quiet_session_ends_although_a_page_is_open(
+    serve: Callable[..., str], worker: Any, tools: Any
+) -> None:
+    url = serve(quiet_seconds=1)
+    session = tools.new_session(url)
+    async with tools.talking(url, session) as client:
+        closed = await client.until("lookback.session.closed")
+        assert closed["reason"] == "expired"
+        with pytest.raises(ConnectionClosed) as end:
+            await client.websocket.recv()
+    assert end.value.rcvd is not None and end.value.rcvd.code == 1000
+
+
+async def test_a_session_is_kept_alive_on_the_broker(
+    gateway: str, broker_url: str, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    broker = connect(broker_url)
+    await asyncio.sleep(keys.ALIVE_TTL_SECONDS + 1.5)
+    assert broker.pttl(keys.alive(session)) > 1000
+    broker.close()
+
+
+def test_no_room_says_when_to_try_again(gateway: str, worker: Any) -> None:
+    worker.refusal = SessionRefused("", "All 4 sessions are taken.", 4.2)
+    reply = httpx.post(f"{gateway}/v1/sessions")
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "5")
+    assert reply.json()["error"] == {
+        "type": "server_error",
+        "code": "no_room",
+        "message": "All 4 sessions are taken.",
+        "param": None,
+    }
+
+
+def test_a_budget_that_can_never_fit_is_the_clients_to_change(gateway: str, worker: Any) -> None:
+    worker.refusal = SessionRefused("", "Ask for a smaller budget_tokens.", None)
+    reply = httpx.post(f"{gateway}/v1/sessions", json={"budget_tokens": 10**7})
+    assert reply.status_code == 422 and "retry-after" not in reply.headers
+    assert reply.json()["error"]["param"] == "budget_tokens"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        (b'{"budget_tokens": 0}', 422, "budget_tokens"),
+        (b'{"budget_tokens": -5}', 422, "budget_tokens"),
+        (b'{"budget_tokens": 1.5}', 422, "budget_tokens"),
+        (b'{"budget_tokens": "many"}', 422, "budget_tokens"),
+        (b'{"budget_tokens": 1e999}', 422, "budget_tokens"),
+        (b'{"budget": 5}', 422, "budget"),
+        (b"[]", 422, None),
+        (b"{", 400, "1"),
+        (b"\xff\xfe", 400, None),
+        (b'{"budget_tokens": ' + b"1" * 140_000 + b"}", 413, None),
+    ],
+)
+def test_bad_bodies_are_refused_in_one_shape(
+    gateway: str, body: bytes, status: int, param: str | None
+) -> None:
+    headers = {"content-type": "application/json"}
+    reply = httpx.post(f"{gateway}/v1/sessions", content=body, headers=headers)
+    assert reply.status_code == status, reply.text
+    error = reply.json()["error"]
+    assert set(error) == {"type", "code", "message", "param"}
+    assert error["param"] == param
+
+
+def test_a_body_without_a_length_is_bounded_too(gateway: str) -> None:
+    chunks = (b" " * 50_000 for _ in range(10))
+    headers = {"content-type": "application/json"}
+    reply = httpx.post(f"{gateway}/v1/sessions", content=chunks, headers=headers)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (413, "body_too_large")
+
+
+def test_a_page_of_another_origin_cannot_take_memory(gateway: str) -> None:
+    reply = httpx.post(f"{gateway}/v1/sessions", headers={"origin": "https://evil.example"})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (403, "foreign_origin")
+    assert httpx.post(f"{gateway}/v1/sessions", headers={"origin": gateway}).status_code == 201
+
+
+def test_no_worker_is_said_at_once(serve: Callable[..., str], worker: Any) -> None:
+    url = serve()
+    worker.showing_card = False
+    deadline = time.monotonic() + 20
+    while httpx.get(f"{url}/ready").status_code == 200:
+        assert time.monotonic() < deadline
+    assert httpx.get(f"{url}/ready").json()["error"]["code"] == "no_worker"
+    assert httpx.get(f"{url}/health").status_code == 200
+    reply = httpx.post(f"{url}/v1/sessions")
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "2")
+
+
+async def test_a_lost_worker_ends_its_sessions_and_answers(
+    serve: Callable[..., str], worker: Any, tools: Any
+) -> None:
+    url = serve(worker_grace_seconds=0.5)
+    session = tools.new_session(url)
+    async with tools.talking(url, session) as client, tools.sending(url, session):
+        await client.until("lookback.memory.updated")
+        await client.ask("slowly now")
+        await client.until("response.output_text.delta")
+        worker.showing_card = False
+        done = (await client.until("response.done"))["response"]
+        assert done["status"] == "failed"
+        closed = await client.until("lookback.session.closed")
+    assert closed["reason"] == "worker_lost" and "lost" in closed["message"]
+
+
+async def test_a_worker_that_closes_a_session_is_believed(
+    gateway: str, worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    async with tools.talking(gateway, session) as client:
+        await client.until("session.created")
+        worker.say(SessionClosed(session, "worker_stopped", "The worker is stopping."))
+        closed = await client.until("lookback.session.closed")
+    assert (closed["reason"], closed["message"]) == ("worker_stopped", "The worker is stopping.")
+
+
+async def test_junk_on_the_event_stream_harms_nobody(
+    gateway: str, worker: Any, broker_url: str, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    broker = connect(broker_url)
+    broker.xadd(keys.events(session), {keys.FIELD: b"\x00junk"})
+    broker.xadd(keys.events(session), {b"other": b"field"})
+    broker.close()
+    async with tools.talking(gateway, session) as client, tools.sending(gateway, session):
+        await client.until("lookback.memory.updated")
+        await client.ask("hello")
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+
+
+async def test_a_stopping_gateway_frees_its_sessions(
+    broker_url: str, worker: Any, tools: Any
+) -> None:
+    with tools.serving(broker_url=broker_url) as url:
+        session = tools.new_session(url)
+    assert await tools.eventually(lambda: worker.of(CloseSession, session))

@@ -200,6 +200,7 @@ def demo(
 
     _profile(config)
     apply_flags(model=model)
+    os.environ.setdefault("LOOKBACK_LOG_LEVEL", "warning")  # the parts' logs would tear the bar
     try:
         passed = asyncio.run(play(clip, json_wanted=json))
     except DemoError as error:

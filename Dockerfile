@@ -1,0 +1,22 @@
+# Every part of the service; docker-compose.yml says which one a container runs.
+# Without a GPU: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu
+FROM python:3.12-slim
+ARG TORCH_INDEX=""
+WORKDIR /app
+COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY benchmarks benchmarks
+COPY broker broker
+COPY lookback lookback
+COPY messages messages
+COPY model_worker model_worker
+COPY server server
+COPY training training
+RUN PIP_EXTRA_INDEX_URL=$TORCH_INDEX pip install --no-cache-dir -e .
+COPY client_web client_web
+COPY models models
+COPY samples samples
+RUN useradd --create-home lookback
+USER lookback
+EXPOSE 8400
+ENTRYPOINT ["lookback"]
+CMD ["serve", "--host", "0.0.0.0"]

@@ -1,0 +1,53 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+unexport PYTHONDONTWRITEBYTECODE
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help install run test check format train bench
+
+help:  ## This list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+install: $(VENV)/.installed  ## Prepare .venv; does nothing where it is ready
+
+$(VENV)/.installed: pyproject.toml .ci/venv
+	@.ci/venv $(VENV)
+	@touch $@
+
+run: install  ## Start Lookback and print its address; ARGS="--port 9000 --model …"
+	@exec $(BIN)/lookback serve $(ARGS)
+
+test: install  ## Install what the tests need and run them; ARGS="tests/server -k offer"
+	@.ci/packages chromium ffmpeg redis-server emoji
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: install node_modules/.installed  ## Style and types of the Python and of the page
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	npm run --silent check
+
+node_modules/.installed: package.json package-lock.json
+	@.ci/packages node npm
+	npm ci --silent --no-audit --no-fund
+	@touch $@
+
+format: install  ## Put the Python in its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+train: install  ## Make lookback-mini again (hours); goes on where it was stopped
+	@.ci/packages emoji
+	$(BIN)/python -m training.tower --out runs/tower
+	test -e runs/bank.pt || $(BIN)/python -m training.bank --tower runs/tower/state.pt --out runs/bank.pt
+	$(BIN)/python -m training.decoder --bank runs/bank.pt --tower runs/tower/state.pt --out runs/decoder
+	$(BIN)/python -m training.export --state runs/decoder/state.pt --out models/lookback-mini
+
+bench: install  ## Run the benchmarks
+	$(BIN)/lookback bench compress
+	$(BIN)/lookback bench ttft

@@ -68,6 +68,7 @@ export class Realtime {
   #wait = FIRST_WAIT;
   #timer = 0;
   #sent = 0;
+  #heard = "";
 
   /**
    * @param {string} session
@@ -107,6 +108,8 @@ export class Realtime {
     const url = address("v1/realtime");
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     url.searchParams.set("session", this.session);
+    // The server tells again what was missed in between.
+    if (this.#heard) url.searchParams.set("after", this.#heard);
     const socket = new WebSocket(url);
     this.#socket = socket;
     socket.onopen = () => {
@@ -115,7 +118,12 @@ export class Realtime {
     };
     socket.onmessage = (message) => {
       if (this.#closed || typeof message.data !== "string") return;
-      this.handlers.onEvent(JSON.parse(message.data));
+      /** @type {ServerEvent} */
+      const event = JSON.parse(message.data);
+      // The close code that follows says the same.
+      if (event.error?.code === "unknown_session") return;
+      this.#heard = event.event_id ?? this.#heard;
+      this.handlers.onEvent(event);
     };
     socket.onclose = (event) => {
       if (this.#closed) return;

@@ -1,0 +1,227 @@
+"""The page in a real browser, against the real service."""
+
+import json
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable
+
+import httpx
+from playwright.sync_api import expect
+
+from broker.embedded import EmbeddedBroker
+from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_NAMES
+
+from .conftest import PATIENCE, ROOT, SAMPLE, Browser, Service, Visit, eventually, lookback
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+CLIENT = ROOT / "client_web"
+FREED_SECONDS = 10.0
+
+
+def test_a_camera_is_watched_and_asked_about(visit: Callable[..., Visit], service: Service) -> None:
+    person = visit()
+    person.watch("Camera")
+
+    person.ask("What is it now?")
+    answer = person.answer()
+    assert len(person.deltas) > 1, "the answer came at once instead of as it was written"
+    assert answer == "".join(person.deltas).strip()
+    assert re.search(r"It is a \w+\.|I see nothing now\.", answer)
+    assert re.fullmatch(
+        r"Rests on \d+:\d\d–\d+:\d\d of video · newest frame [\d.]+ s old · "
+        r"first word after [\d.]+ s",
+        person.footnote,
+    )
+
+    before = person.frames_seen
+    person.sees(before + 2)
+    used = re.match(r"([\d,]+) of ([\d,]+) tokens · [\d.]+ MB", person.meter("used"))
+    assert used
+    tokens, cap = (int(number.replace(",", "")) for number in used.groups())
+    assert 0 < tokens <= cap
+    bar = person.page.get_by_role("meter", name="Memory used")
+    assert int(bar.get_attribute("aria-valuenow") or 0) <= cap
+    assert bar.get_attribute("aria-valuemax") == str(cap)
+    assert re.fullmatch(r"[\d.]+ s", person.meter("age"))
+    assert person.meter("dropped").isdigit()
+
+    assert person.faults == []
+    here = service.url.partition("://")[2].rstrip("/")
+    outside = [url for url in person.requests if url.partition("://")[2].split("/")[0] != here]
+    assert [url for url in outside if not url.startswith("data:")] == []
+
+
+def test_the_sample_clip_is_watched_and_asked_about(visit: Callable[..., Visit]) -> None:
+    person = visit()
+    person.watch("Use the sample clip")
+    first = min(json.loads(SAMPLE.with_suffix(".json").read_text())["questions"],
+                key=lambda question: question["at"])  # fmt: skip
+    chip = person.page.get_by_role("button", name=first["question"], exact=True)
+    chip.click(timeout=(first["at"] + 30) * 1000)
+    assert person.answer() == first["expected"]
+    assert person.faults == []
+
+
+def test_the_clip_ends_and_its_memory_stays(visit: Callable[..., Visit]) -> None:
+    person = visit()
+    person.watch("Use the sample clip")
+    person.page.evaluate("document.querySelector('#preview').currentTime = 1e6")
+    expect(person.page.locator("#state")).to_have_text("The clip is over", timeout=PATIENCE)
+    person.ask("What was the first thing you saw?")
+    assert person.answer()
+    assert "Rests on" in person.footnote
+
+    seen = person.frames_seen
+    person.press("Play it again")
+    expect(person.page.locator(".note")).to_have_text("A new memory begins with the clip.")
+    expect(person.page.locator("#state")).to_have_text("Watching", timeout=PATIENCE)
+    person.sees(1)
+    assert person.frames_seen <= seen + 1
+    assert len(set(person.sessions)) == 2
+
+
+def test_an_answer_can_be_stopped(visit: Callable[..., Visit], service: Service) -> None:
+    person = visit()
+    person.watch("Camera")
+    worker = service.part("worker")
+    # An answer takes a few milliseconds, so the worker is halted until the wish has arrived.
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        person.ask("What is it now?")
+        person.press("Stop writing this answer")
+        person.page.wait_for_timeout(300)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    expect(person.page.locator(".answer small")).to_contain_text("Stopped", timeout=PATIENCE)
+    expect(person.page.get_by_role("button", name="Ask", exact=True)).to_be_visible()
+
+    person.ask("What is it now?")
+    assert person.answer()
+    assert "Stopped" not in person.footnote
+
+
+def test_forgetting_begins_an_empty_memory(visit: Callable[..., Visit], service: Service) -> None:
+    person = visit()
+    person.watch("Camera", frames=4)
+    old = person.sessions[-1]
+    person.press("Forget all")
+    expect(person.page.locator(".note")).to_have_text("Everything is forgotten.")
+    expect(person.page.locator("#state")).to_have_text("Watching", timeout=PATIENCE)
+    person.sees(1)
+    assert person.sessions[-1] != old
+    assert httpx.get(f"{service.url}/v1/sessions/{old}").status_code == 404
+
+
+def test_a_phone_has_one_column_and_room_for_fingers(visit: Callable[..., Visit]) -> None:
+    person = visit(**PHONE)
+    width = "document.documentElement.scrollWidth"
+    assert person.page.evaluate(width) == 390
+    person.watch("Camera")
+    person.ask("How many different things have you seen?")
+    assert person.answer()
+    person.page.locator("summary").click()
+    assert person.page.evaluate(width) == 390
+
+    for control in person.page.locator("button:visible, summary, input:visible").all():
+        box = control.bounding_box()
+        assert box and box["height"] >= 44 and box["width"] >= 44, control.inner_text()
+    size = "getComputedStyle(document.querySelector('#question')).fontSize"
+    assert float(person.page.evaluate(size).removesuffix("px")) >= 16
+
+
+def test_a_killed_browser_frees_its_session(
+    visit: Callable[..., Visit], service: Service, browser: Browser
+) -> None:
+    person = visit()
+    person.watch("Camera")
+    session = f"{service.url}/v1/sessions/{person.sessions[-1]}"
+    assert httpx.get(session).status_code == 200
+    browser.kill()
+    eventually(lambda: httpx.get(session).status_code == 404, FREED_SECONDS, "memory was freed")
+
+
+def test_leaving_the_page_frees_its_session(visit: Callable[..., Visit], service: Service) -> None:
+    person = visit()
+    person.watch("Camera")
+    session = f"{service.url}/v1/sessions/{person.sessions[-1]}"
+    person.page.goto("about:blank")
+    eventually(lambda: httpx.get(session).status_code == 404, 5.0, "memory was freed")
+
+
+def test_a_denied_camera_is_explained(visit: Callable[..., Visit]) -> None:
+    person = visit(allowed=False)
+    person.press("Camera")
+    expect(person.page.get_by_role("alert")).to_contain_text("The camera was not allowed.")
+    expect(person.page.locator("#state")).to_have_text("Not watching")
+    person.watch("Use the sample clip")
+    expect(person.page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_question_before_any_picture_is_kept(visit: Callable[..., Visit]) -> None:
+    person = visit()
+    person.ask("What is it now?")
+    expect(person.page.get_by_role("alert")).to_contain_text("Show me something first")
+    expect(person.page.get_by_label("Your question")).to_have_value("What is it now?")
+
+
+def test_a_lost_memory_is_said_and_watching_goes_on(
+    visit: Callable[..., Visit], service: Service
+) -> None:
+    person = visit()
+    person.watch("Camera")
+    os.kill(service.part("gateway"), signal.SIGKILL)
+    expect(person.page.locator(".note")).to_contain_text("The memory was lost", timeout=PATIENCE)
+    expect(person.page.locator("#state")).to_have_text("Watching", timeout=PATIENCE)
+    person.sees(2)
+    person.ask("What is it now?")
+    assert person.answer()
+    assert len(set(person.sessions)) == 2
+
+
+def test_without_a_model_the_page_waits_and_says_so(
+    browser: Browser,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with (
+        EmbeddedBroker() as broker,
+        lookback("gateway", "--port", str(port), "--broker-url", broker.url, says=""),
+    ):
+        eventually(lambda: _answers(url), 60.0, "the gateway answers")
+        person = Visit(browser.open(), url)
+        alert = person.page.get_by_role("alert")
+        expect(alert).to_contain_text("The model is not ready yet.")
+        person.press("Camera")
+        expect(person.page.locator("#state")).to_have_text("Waiting for the model…")
+    expect(person.page.locator("#state")).to_have_text("Server not reachable", timeout=PATIENCE)
+    expect(alert).to_contain_text("The server cannot be reached.")
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_the_help_names_the_whole_world() -> None:
+    page = (CLIENT / "index.html").read_text()
+    for name, words in (
+        ("objects", OBJECT_NAMES),
+        ("colours", COLOUR_NAMES),
+        ("places", PLACE_NAMES),
+    ):
+        found = re.search(rf'<p id="{name}"><b>\w+:</b>(.*?)\.\s*</p>', page, re.DOTALL)
+        assert found
+        assert [word.strip() for word in found[1].split(",")] == list(words)
+    assert f"{len(OBJECT_NAMES)}\n" in page and f"{len(COLOUR_NAMES)} background colours" in page
+
+
+def test_nothing_comes_from_elsewhere() -> None:
+    known = ("http://www.w3.org/2000/svg", "http://127.0.0.1")
+    for file in CLIENT.iterdir():
+        addresses = re.findall(r"(?:https?:)?//[\w.]+\.[\w./]+", file.read_text())
+        assert [one for one in addresses if not one.startswith(known)] == [], file

@@ -15,7 +15,7 @@ RUN PIP_EXTRA_INDEX_URL=$TORCH_INDEX pip install --no-cache-dir -e .
 COPY client_web client_web
 COPY models models
 COPY samples samples
-RUN useradd --create-home lookback
+RUN useradd --create-home lookback && install -d -o lookback /home/lookback/.cache /home/lookback/.cache/huggingface
 USER lookback
 EXPOSE 8400
 ENTRYPOINT ["lookback"]

@@ -21,6 +21,7 @@ from server.pages import add_pages
 from server.routes import router
 from server.sessions import Sessions
 from server.settings import GatewaySettings
+from server.tasks import stop
 from server.workers import Workers
 
 _LARGEST_MESSAGE: Final = 2**20  # bytes; events above 64 KiB get an error, above this the door
@@ -47,9 +48,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await stop(*tasks)
             await sessions.close_all("gateway_stopped", "The gateway stopped.")
             await broker.aclose()
 
@@ -113,10 +112,11 @@ async def _client_error(request: Request, error: Exception) -> JSONResponse:
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first: dict[str, Any] = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return await _client_error(request, ClientError("invalid_json", f"{first['msg']}."))
     param = ".".join(str(part) for part in first["loc"] if part != "body") or None
     message = f"{first['msg']}{f' (at {param})' if param else ''}."
-    status = 400 if first["type"] == "json_invalid" else 422
-    invalid = ClientError("invalid_request", message, param=param, status=status)
+    invalid = ClientError("invalid_request", message, param=param, status=422)
     return await _client_error(request, invalid)
 
 

@@ -19,6 +19,7 @@ from av import VideoFrame
 from server.errors import ClientError
 from server.feed import FrameFeed
 from server.settings import GatewaySettings
+from server.tasks import stop
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +87,9 @@ class Camera:
 
     async def close(self) -> None:
         """Ends the connection; calling it twice does no harm."""
-        for task in self._tasks:
-            if task is not asyncio.current_task():
-                task.cancel()
-        await self._peer.close()
         self._end("it was closed")
+        await stop(*self._tasks)
+        await self._peer.close()
 
     async def _set_offer(self, sdp: str) -> None:
         # As the DTLS server we please both browsers and GStreamer, whose RSA certificate

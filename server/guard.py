@@ -50,6 +50,7 @@ class Guard:
             await refuse(too_large, scope, receive, send)
             return
         received = 0
+        refused = False
 
         async def counted() -> Message:
             nonlocal received
@@ -59,7 +60,16 @@ class Guard:
                 raise too_large
             return message
 
-        await self._app(scope, counted, send)
+        async def answered(message: Message) -> None:
+            # Frameworks turn what reading a body raises into errors of their own.
+            nonlocal refused
+            if received <= BODY_BYTES:
+                await send(message)
+            elif not refused:
+                refused = True
+                await refuse(too_large, scope, receive, send)
+
+        await self._app(scope, counted, answered)
 
     def _welcome(self, origin: str, host: str) -> bool:
         if origin.lower() in self._allowed:

@@ -13,6 +13,7 @@ from server.errors import ClientError
 from server.events import event_id_of, parse
 from server.session import Session, error_event
 from server.sessions import Sessions
+from server.tasks import stop
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,7 @@ async def converse(
         await asyncio.wait({hearing, telling}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         session.leave(subscription)
-        for task in (hearing, telling):
-            task.cancel()
+        await stop(hearing, telling)
         for outcome in await asyncio.gather(hearing, telling, return_exceptions=True):
             if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
                 log.error("session %s: a websocket failed", identity, exc_info=outcome)

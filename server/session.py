@@ -26,6 +26,7 @@ from server.errors import ClientError, ServiceError, unknown_session
 from server.events import ClientEvent, ItemCreate, ResponseCreate
 from server.feed import FrameFeed
 from server.settings import GatewaySettings
+from server.tasks import stop
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,11 @@ class Session:
         if isinstance(event, ItemCreate):
             self._conversation.add(event)
         elif isinstance(event, ResponseCreate):
-            await self._conversation.respond(event, seen=self._feed.counters.frames_sent > 0)
+            # The worker may report a frame before the broker has confirmed it to us.
+            known = self._memory is not None and self._memory.frames_seen > 0
+            await self._conversation.respond(
+                event, seen=known or self._feed.counters.frames_sent > 0
+            )
         else:
             await self._conversation.cancel(event)
 
@@ -211,13 +216,12 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
             await send(self._broker, CloseSession(self.id))
+            await stop(*self._tasks)  # before the ring is deleted, or a last frame revives it
             await self._broker.delete(keys.alive(self.id), keys.frames(self.id))
         except (ServiceError, RedisError) as error:
+            await stop(*self._tasks)
             # The worker frees the memory by itself once the alive key has run out.
             log.warning("session %s: the worker was not told of its end: %s", self.id, error)
         self._conversation.fail(f"The session was closed: {message}")

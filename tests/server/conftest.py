@@ -245,7 +245,7 @@ class MovingPicture(MediaStreamTrack):
         await asyncio.sleep(max(0.0, self._began + self._count / self.fps - time.monotonic()))
         await self.going.wait()
         width, height = self.size
-        level = 80 if self.still else self._count * 10 % 200
+        level = 80 if self.still else self._count * 7 % 199
         frame = VideoFrame.from_ndarray(np.full((height, width, 3), level, np.uint8), "rgb24")
         frame.pts = int((time.monotonic() - self._began) * 90000)
         frame.time_base = Fraction(1, 90000)
@@ -331,6 +331,7 @@ async def eventually(test: Callable[[], Any], seconds: float = 20) -> Any:
 def tools() -> Any:
     """The helpers above, for tests, which cannot import this file."""
     return SimpleNamespace(
+        MovingPicture=MovingPicture,
         serving=_serving,
         sending=sending,
         talking=talking,

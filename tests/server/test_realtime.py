@@ -276,3 +276,4 @@ async def test_a_client_that_never_reads_is_let_go(gateway: str, tools: Any) -> 
                 await asyncio.sleep(0)
             await reader.ask("anybody?")
             assert (await reader.error())["code"] == "no_frames_yet"
+            sleeper.transport.abort()

@@ -162,7 +162,7 @@ def test_a_budget_that_can_never_fit_is_the_clients_to_change(gateway: str, work
         (b'{"budget_tokens": 1e999}', 422, "budget_tokens"),
         (b'{"budget": 5}', 422, "budget"),
         (b"[]", 422, None),
-        (b"{", 400, "1"),
+        (b"{", 400, None),
         (b"\xff\xfe", 400, None),
         (b'{"budget_tokens": ' + b"1" * 140_000 + b"}", 413, None),
     ],

@@ -161,10 +161,10 @@ class Scores:
 # Share of the run at which each phase begins.
 PHASES = (
     (0.00, Phase(1, 4)),
-    (0.10, Phase(1, 10)),
-    (0.25, Phase(1, 24, most_turns=2, blur=0.02, stretch_share=0.1)),
-    (0.45, Phase(2, 60, most_turns=2, blur=0.02, stretch_share=0.2)),
-    (0.65, Phase(4, 120, most_turns=3, blur=0.02, stretch_share=0.3)),
+    (0.10, Phase(3, 12)),
+    (0.30, Phase(4, 30, most_turns=2, blur=0.02, stretch_share=0.1)),
+    (0.48, Phase(8, 60, most_turns=2, blur=0.02, stretch_share=0.2)),
+    (0.66, Phase(10, 120, most_turns=3, blur=0.02, stretch_share=0.3)),
 )
 
 
@@ -210,7 +210,8 @@ def main() -> None:
         optimisers.load_state_dict(state["optimisers"])
         spent, step = state["spent"], state["step"]
     tests = held_out_batches(bank, (4, 16, 60), 12)
-    maker = ClipBatches(phase_at(args.begin), args.tokens, bank.variants, args.seed + step)
+    phase = phase_at(args.begin + (1 - args.begin) * spent / (args.minutes * 60))
+    maker = ClipBatches(phase, args.tokens, bank.variants, args.seed + step)
     batches = iter(DataLoader(maker, batch_size=None, num_workers=1, prefetch_factor=4))
     log = (args.out / "log.jsonl").open("a")
     begun = time.monotonic() - spent

@@ -213,8 +213,13 @@ export class Connection {
   #hear(event) {
     if (event.type === "lookback.session.closed") {
       this.#lost(event.message || `the server closed it (${event.reason ?? "no reason given"})`);
-    } else {
-      this.handlers.onEvent(event);
+      return;
+    }
+    this.handlers.onEvent(event);
+    // The server can see the end of a connection that this side still believes in.
+    if (event.camera?.state === "gone" && this.#flowing && this.#stream?.active) {
+      this.handlers.onState("reconnecting", "The video connection broke.");
+      void this.#again();
     }
   }
 

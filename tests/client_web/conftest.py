@@ -4,11 +4,13 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -118,6 +120,48 @@ def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert written
             file.write(jpeg.tobytes() * repeats)
     return path
+
+
+class Wire:
+    """TCP between a browser and the service, to be cut. Video goes past it."""
+
+    def __init__(self, url: str) -> None:
+        there = urlsplit(url)
+        self._there = (there.hostname, there.port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # The listener was closed.
+            while True:
+                here, _ = self._listener.accept()
+                there = socket.create_connection(self._there)
+                self._open += [here, there]
+                for ends in ((here, there), (there, here)):
+                    threading.Thread(target=self._carry, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):  # An end was closed, or the wire was cut.
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        """Breaks every connection; new ones can be made."""
+        cut, self._open = self._open, []
+        for end in cut:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
 
 
 class Visit:
@@ -233,6 +277,13 @@ def browser(chromium: str, camera_file: Path, tmp_path: Path) -> Iterator[Browse
         started = Browser(playwright, chromium, camera_file, tmp_path / "profile")
         yield started
         started.close()
+
+
+@pytest.fixture
+def wire(service: Service) -> Iterator[Wire]:
+    laid = Wire(service.url)
+    yield laid
+    laid.close()
 
 
 @pytest.fixture

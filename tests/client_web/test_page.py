@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from broker.embedded import EmbeddedBroker
 from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_NAMES
 
-from .conftest import PATIENCE, ROOT, SAMPLE, Browser, Service, Visit, eventually, lookback
+from .conftest import PATIENCE, ROOT, SAMPLE, Browser, Service, Visit, Wire, eventually, lookback
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 CLIENT = ROOT / "client_web"
@@ -178,6 +178,55 @@ def test_a_lost_memory_is_said_and_watching_goes_on(
     person.ask("What is it now?")
     assert person.answer()
     assert len(set(person.sessions)) == 2
+
+
+def test_a_broken_websocket_loses_neither_memory_nor_answer(
+    browser: Browser, service: Service, wire: Wire
+) -> None:
+    person = Visit(browser.open(), wire.url)
+    person.watch("Camera")
+    seen = person.frames_seen
+    worker = service.part("worker")
+    # Halted, so that the answer is written while nobody is connected.
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        person.ask("What is it now?")
+        person.page.wait_for_timeout(300)
+        wire.cut()
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert person.answer()
+    assert "Rests on" in person.footnote
+    expect(person.page.locator("#state")).to_have_text("Watching", timeout=PATIENCE)
+    person.sees(seen + 2)
+    assert len(person.sessions) == 2 and len(set(person.sessions)) == 1
+
+
+def test_a_broken_video_connection_is_made_again(
+    visit: Callable[..., Visit], service: Service
+) -> None:
+    person = visit()
+    person.watch("Camera")
+    # Another camera takes this one's place and never sends.
+    person.page.evaluate(
+        """async (session) => {
+          const peer = new RTCPeerConnection();
+          peer.addTransceiver("video", { direction: "sendonly" });
+          const { sdp, type } = await peer.createOffer();
+          await fetch(`v1/sessions/${session}/offer`, {
+            method: "POST",
+            headers: { "Content-Type": "application/json" },
+            body: JSON.stringify({ sdp, type }),
+          });
+        }""",
+        person.sessions[-1],
+    )
+    seen = person.frames_seen
+    person.sees(seen + 3)
+    session = httpx.get(f"{service.url}/v1/sessions/{person.sessions[-1]}").json()
+    assert session["camera"]["state"] == "live"
+    expect(person.page.locator("#state")).to_have_text("Watching", timeout=PATIENCE)
+    assert len(person.sessions) == 1
 
 
 def test_without_a_model_the_page_waits_and_says_so(

@@ -5,6 +5,8 @@ The buffer is `[layers, 2, kv_heads, capacity, head_dim]` (2: keys, values) and 
 session says what it writes, and a policy what stays.
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,9 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.memory.rotation import compact, rotate
+
+_CHUNK = 250  # tokens moved at once: in a core's cache, and too few for torch to start threads
+_WORTH_THREADS = 1 << 22  # numbers
 
 
 @dataclass(frozen=True)
@@ -184,18 +189,21 @@ class BoundedCache(Cache):  # type: ignore[misc]
         """Keep `budget` visual tokens per layer and head, chosen by `policy`, moved in place."""
         assert self.scratch_length == 0, "an answer is in progress"
         assert self.visual_length > self.shape.budget
-        budget, length = self.shape.budget, self.visual_length
-        for layer in range(self.shape.layers):
+        length = self.visual_length
+
+        def compress_layer(layer: int) -> None:
             one = slice(layer, layer + 1)
             chosen = policy.choose(
                 self.visual_keys[one],
                 self.visual_values[one],
                 self.patches[one, :, :length],
                 recent_tokens,
-                budget,
-            )[0]
-            self._move(layer, chosen)
-        self.visual_length = budget
+                self.shape.budget,
+            )
+            self._move(layer, chosen[0], recent_tokens)
+
+        _for_each_layer(compress_layer, self.visual_keys)
+        self.visual_length = self.shape.budget
         self.compressions += 1
 
     def compact(self, frequencies: Tensor, tokens_per_frame: int, stride: int, span: int) -> int:
@@ -219,17 +227,42 @@ class BoundedCache(Cache):  # type: ignore[misc]
         self.positions[..., kept] = fresh
         return end
 
-    def _move(self, layer: int, chosen: Tensor) -> None:
-        """Bring the tokens `chosen` `[kv_heads, budget]` to the front of the visual region."""
-        start, budget = self.shape.prefix, self.shape.budget
-        heads = torch.arange(self.shape.kv_heads, device=chosen.device)[:, None]
-        rows = (chosen + start + heads * self.shape.capacity).flatten()
+    def _move(self, layer: int, chosen: Tensor, recent_tokens: int) -> None:
+        """Bring the tokens `chosen` `[kv_heads, budget]`, which end with the recent ones, to the
+        front of the visual region.
+
+        Chosen rows ascend, so none lies before its new place: what an earlier chunk overwrites,
+        a later one does not read.
+        """
+        budget, shift = self.shape.budget, self.visual_length - self.shape.budget
+        older = budget - recent_tokens
+        step = _CHUNK if chosen.device.type == "cpu" else budget
         for part in self.buffer[layer]:
-            moved = part.view(-1, self.shape.head_dim).index_select(0, rows)
-            part[:, start : start + budget] = moved.view(self.shape.kv_heads, budget, -1)
+            for tokens, rows in zip(part[:, self.shape.prefix :], chosen, strict=True):
+                for first in range(0, older, step):
+                    end = min(first + step, older)
+                    tokens[first:end] = tokens.index_select(0, rows[first:end])
+                for first in range(older, budget, min(step, shift)):
+                    end = min(first + step, first + shift, budget)
+                    tokens[first:end] = tokens[first + shift : end + shift]
         for tracked in (self.patches[layer], self.times[layer], self.positions[layer]):
             tracked[:, :budget] = tracked.gather(1, chosen)
 
     def _causal(self, queries: int, keys: int) -> Tensor:
         mask = torch.ones(queries, keys, dtype=torch.bool, device=self.buffer.device)
         return mask.tril_(keys - queries)[None, None]
+
+
+def _for_each_layer(work: Callable[[int], None], keys: Tensor) -> None:
+    """`work` on every layer of `[layers, ...]`; large ones on a CPU by several threads.
+
+    Layers are shared out here because operations on chunks are too small for the threads inside
+    `torch`, and larger operations would wait for the slowest thread at the end of each.
+    """
+    threads = min(len(keys), torch.get_num_threads())
+    if threads == 1 or keys.device.type != "cpu" or keys.numel() < _WORTH_THREADS:
+        for layer in range(len(keys)):
+            work(layer)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(len(keys))))

@@ -54,7 +54,8 @@ class CompressionPolicy:
         patch_index
             `[layers, kv_heads, tokens]`, integer: which patch of its frame each token is.
         recent_tokens
-            How many tokens at the end are the recent frames, complete in every layer and head.
+            How many tokens at the end are the recent frames, complete in every layer and head; all
+            of them have to be kept.
         budget
             How many tokens are kept.
 

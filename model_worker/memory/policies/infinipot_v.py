@@ -13,6 +13,7 @@ from torch import Tensor
 
 from model_worker.memory.policies.base import CompressionPolicy
 
+_CHUNK = 250  # tokens scored at once: in a core's cache, and too few for torch to start threads
 _TINY = 1e-9  # a zero key has cosine 0 with everything
 
 
@@ -73,9 +74,9 @@ def select(
                 for head in range(heads)
             ]
         )
-        norms = torch.linalg.vector_norm(values[layer, :, :older], dim=-1, dtype=torch.float32)
         taken = _largest(novelty, by_tar)
-        taken |= _largest(norms.masked_fill_(taken, -1.0), by_value)
+        norms = torch.stack([_norms(values[layer, head, :older]) for head in range(heads)])
+        taken |= _largest(norms.masked_fill_(taken, -torch.inf), by_value)
         kept[layer, :, : budget - recent_tokens] = taken.nonzero()[:, 1].view(heads, -1)
     return kept
 
@@ -83,20 +84,34 @@ def select(
 def _novelty(keys: Tensor, patch_index: Tensor, older: int, patches: int) -> Tensor:
     """TaR scores `[older]` of one head. `keys` `[tokens, head_dim]`, `patch_index` `[tokens]`."""
     recent = torch.nn.functional.normalize(keys[older:].float(), dim=-1, eps=_TINY)
-    recent_patches = patch_index[older:].long()
+    recent_patches = patch_index[older:]
     mean = recent.new_zeros(patches, keys.shape[-1]).index_add_(0, recent_patches, recent)
     count = recent.new_zeros(patches).index_add_(0, recent_patches, recent.new_ones(len(recent)))
     mean /= count.clamp_min_(1.0)[:, None]
-    past = keys[:older].float()
-    likeness = torch.linalg.vecdot(past, mean.index_select(0, patch_index[:older]))
-    return likeness.neg_().div_(torch.linalg.vector_norm(past, dim=-1).clamp_min_(_TINY))
+    scores = recent.new_empty(older)
+    for start in range(0, older, _CHUNK):
+        part = slice(start, min(start + _CHUNK, older))
+        past = keys[part].float()
+        likeness = mean.index_select(0, patch_index[part]).mul_(past).sum(dim=-1)
+        norm = torch.linalg.vector_norm(past, dim=-1).clamp_min_(_TINY)
+        torch.div(likeness, norm, out=scores[part])
+    return scores.neg_().nan_to_num_(nan=-2.0)  # a broken key is less novel than any other
+
+
+def _norms(values: Tensor) -> Tensor:
+    """L2 norms `[tokens]` of values `[tokens, head_dim]`."""
+    norms = torch.linalg.vector_norm(values, dim=-1, dtype=torch.float32)
+    return norms.nan_to_num_(nan=-1.0, posinf=-1.0)
 
 
 def _largest(scores: Tensor, count: int) -> Tensor:
     """A mask `[heads, tokens]` of each head's `count` largest scores; the first among equals."""
-    order = scores.sort(dim=-1, descending=True, stable=True).indices[:, :count]
-    taken = torch.zeros_like(scores, dtype=torch.bool)
-    return taken.scatter_(1, order, True)
+    if count == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    smallest = scores.kthvalue(scores.shape[-1] - count + 1, dim=-1, keepdim=True).values
+    above, equal = scores > smallest, scores == smallest
+    room = count - above.sum(dim=-1, keepdim=True)
+    return above | (equal & (equal.cumsum(dim=-1) <= room))
 
 
 def _value_quota(budget: int, tar_ratio: float) -> int:

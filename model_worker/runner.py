@@ -213,15 +213,16 @@ class Runner:
 
     def _begin(self, seat: Seat) -> Reply | None:
         """Start the oldest waiting question; None where it is refused."""
-        waiting = seat.lane.take_question()
+        waiting = seat.lane.questions[0]
         ask = waiting.what
         try:
             sampling = Sampling(ask.max_tokens, ask.temperature, ask.top_p, ask.seed)
             answer = seat.memory.ask(ask.text, sampling)
         except ValueError as error:  # QuestionError, or a sampling that cannot be
-            seat.lane.stage = Stage.IDLE
+            seat.lane.questions.popleft()
             self._emit(AnswerDone(ask.session, ask.response, "failed", message=str(error)))
             return None
+        seat.lane.take_question()
         seat.reply = Reply(ask, answer, waiting.since, time.monotonic())
         return seat.reply
 
@@ -260,12 +261,13 @@ class Runner:
         seat = self._seats.get(session)
         if seat is None or not seat.lane.frames:
             return
-        if not seat.memory.can_watch:  # an answer that began in this very turn holds compression
-            seat.lane.can_watch = False
-            return
-        frame = seat.lane.frames.popleft().what
-        seat.changed = True
         with self._alone(seat):
+            # An answer that began in this very turn may hold the memory.
+            seat.lane.can_watch = seat.memory.can_watch
+            if not seat.lane.can_watch:
+                return
+            frame = seat.lane.frames.popleft().what
+            seat.changed = True
             try:
                 pixels = decode(frame.jpeg, self._engine.frame_size, self._engine.max_pixels)
                 seat.memory.watch(pixels, frame.timestamp)

@@ -30,7 +30,7 @@ from server.tasks import stop
 
 log = logging.getLogger(__name__)
 
-_COUNTERS_SECONDS = 2.0
+_COUNTERS_SECONDS = 1.0
 _RECONNECT_SECONDS = 0.5
 
 
@@ -139,11 +139,13 @@ class Session:
         return answer
 
     def _camera_changed(self, camera: Camera) -> None:
-        if camera is not self._camera:
-            return
+        if camera is self._camera:
+            self._tell_counters()
+
+    def _tell_counters(self) -> None:
         event = self._camera_event()
-        assert event is not None
-        self._broadcast.publish(event)
+        if event is not None:
+            self._broadcast.publish(event)
 
     def _camera_event(self) -> Event | None:
         if self._camera is None:
@@ -207,9 +209,7 @@ class Session:
         """Tells the frame counters from time to time, where they have changed."""
         at, counted = self._counted
         if now - at >= _COUNTERS_SECONDS and self._feed.counted() != counted:
-            event = self._camera_event()
-            if event is not None:
-                self._broadcast.publish(event)
+            self._tell_counters()
 
     async def close(self, reason: str, message: str) -> None:
         """Frees the memory first, then everything else; tells whoever listens."""
@@ -269,6 +269,8 @@ class Session:
                 await self._conversation.done(message)
             case MemoryStatus():
                 self._memory = message
+                if message.frames_seen > self._counted[1]["frames_sent"]:
+                    self._tell_counters()  # a frame is told to be sent before it is to be seen
                 event = self._memory_event()
                 assert event is not None
                 self._broadcast.publish(event)

@@ -11,8 +11,9 @@ import * as api from "./session.js";
 /** @typedef {import("./realtime.js").ServerEvent} ServerEvent */
 
 /**
- * `waiting`: the server has no room or no model yet. `lost`: there is no server.
- * @typedef {"idle" | "opening" | "waiting" | "lost" | "connecting" | "live" | "reconnecting"} State
+ * `waiting`: there is no model yet. `full`: there is no room. `lost`: there is no server.
+ * @typedef {"idle" | "opening" | "waiting" | "full" | "lost" | "connecting" | "live" |
+ *   "reconnecting"} State
  */
 
 /**
@@ -148,7 +149,8 @@ export class Connection {
           this.#forgetLost("the server no longer has it");
         } else if (error instanceof ApiError && error.status === 503) {
           wait = Math.max(error.retryAfter ?? 2, 0.5);
-          this.handlers.onState("waiting", words(error));
+          const state = error.code === "no_room" ? "full" : "waiting";
+          this.handlers.onState(state, `${error.message} Trying again in ${Math.ceil(wait)} s.`);
         } else if (error instanceof ApiError && error.status < 500) {
           throw error; // Trying again would not help.
         } else {

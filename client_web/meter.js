@@ -2,6 +2,7 @@
  * How full the memory is, what went into it, and how fresh it is.
  */
 
+import { History } from "./history.js";
 import { clock, duration, number, size } from "./units.js";
 
 /** @typedef {import("./realtime.js").Memory} Memory */
@@ -17,6 +18,8 @@ export class Meter {
   /** @param {HTMLElement} root Holds elements with `data-meter` names. */
   constructor(root) {
     this.root = root;
+    const drawing = /** @type {SVGElement} */ (root.querySelector("svg"));
+    this.history = new History(drawing);
     window.setInterval(() => this.#tick(), 250);
     this.#draw();
   }
@@ -29,6 +32,7 @@ export class Meter {
   open(session) {
     this.#session = session;
     this.#memory = null;
+    this.history.clear();
     this.#draw();
   }
 
@@ -36,6 +40,7 @@ export class Meter {
   update(memory) {
     this.#memory = memory;
     this.#heardAt = performance.now();
+    if (memory.cap_tokens > 0) this.history.add(memory.tokens / memory.cap_tokens);
     this.#draw();
   }
 

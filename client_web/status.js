@@ -12,6 +12,7 @@ const STATE_WORDS = {
   idle: "Not watching",
   opening: "Opening a memory…",
   waiting: "Waiting for the model…",
+  full: "Waiting for a free place…",
   lost: "Server not reachable",
   connecting: "Connecting the video…",
   live: "Watching",

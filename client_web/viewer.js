@@ -5,6 +5,7 @@
 import { listCameras, openCamera, openSample, openScreen } from "./camera.js";
 import { words } from "./errors.js";
 import { find } from "./page.js";
+import { WakeLock } from "./wakelock.js";
 
 /** @typedef {import("./camera.js").Source} Source */
 
@@ -22,6 +23,7 @@ export class Viewer {
   #source = null;
   // Every press of a button has a new number; what an older one began ends quietly.
   #press = 0;
+  #wakeLock = new WakeLock();
   #preview = find("preview", HTMLVideoElement);
   #picker = find("picker", HTMLLabelElement);
   #cameras = find("cameras", HTMLSelectElement);
@@ -138,6 +140,7 @@ export class Viewer {
 
   #draw() {
     const { over } = this;
+    this.#wakeLock.want(this.#source !== null && !over);
     find("picture", HTMLDivElement).dataset.kind = this.#source?.kind ?? "none";
     find("stop", HTMLButtonElement).hidden = !this.#source || over;
     find("ended", HTMLParagraphElement).hidden = !over;

@@ -166,6 +166,27 @@ def test_a_question_before_any_picture_is_kept(visit: Callable[..., Visit]) -> N
     expect(person.page.get_by_label("Your question")).to_have_value("What is it now?")
 
 
+def test_a_full_service_is_waited_for(visit: Callable[..., Visit], service: Service) -> None:
+    def idle() -> bool:
+        return bool(httpx.get(f"{service.url}/ready").json()["worker"]["sessions"] == 0)
+
+    eventually(idle, 20.0, "the sessions of earlier tests were freed")
+    taken: list[str] = []
+    while (answer := httpx.post(f"{service.url}/v1/sessions")).status_code == 201:
+        taken.append(f"{service.url}/v1/sessions/{answer.json()['id']}")
+        assert len(taken) < 100
+    person = visit()
+    person.press("Camera")
+    expect(person.page.locator("#state")).to_have_text("Waiting for a free place…")
+    expect(person.page.get_by_role("alert")).to_contain_text(
+        re.compile(r"sessions of this worker are taken\. Trying again in \d+ s\.")
+    )
+    for session in taken:
+        httpx.delete(session)
+    expect(person.page.locator("#state")).to_have_text("Watching", timeout=PATIENCE)
+    expect(person.page.get_by_role("alert")).to_be_hidden()
+
+
 def test_a_lost_memory_is_said_and_watching_goes_on(
     visit: Callable[..., Visit], service: Service
 ) -> None:

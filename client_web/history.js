@@ -2,7 +2,7 @@
  * A curve of how full the memory was: it climbs to the cap, is compressed, and climbs again.
  */
 
-const POINTS = 180;
+const POINTS = 121; // two minutes
 const HEIGHT = 100; // of the drawing; the page stretches it
 const EVERY = 1000; // milliseconds between two points
 

@@ -18,6 +18,8 @@ import { WakeLock } from "./wakelock.js";
  * @property {(message: string) => void} onProblem An empty one when there is none any more.
  */
 
+const KINDS = /** @type {const} */ (["camera", "screen", "sample"]);
+
 export class Viewer {
   /** @type {Source | null} */
   #source = null;
@@ -31,7 +33,7 @@ export class Viewer {
   /** @param {ViewerHandlers} handlers */
   constructor(handlers) {
     this.handlers = handlers;
-    for (const kind of /** @type {const} */ (["camera", "screen", "sample"])) {
+    for (const kind of KINDS) {
       find(kind, HTMLButtonElement).addEventListener("click", () => void this.#start(kind));
     }
     find("stop", HTMLButtonElement).addEventListener("click", () => this.#stop());
@@ -141,6 +143,10 @@ export class Viewer {
   #draw() {
     const { over } = this;
     this.#wakeLock.want(this.#source !== null && !over);
+    for (const kind of KINDS) {
+      const current = this.#source?.kind === kind && !over;
+      find(kind, HTMLButtonElement).setAttribute("aria-current", String(current));
+    }
     find("picture", HTMLDivElement).dataset.kind = this.#source?.kind ?? "none";
     find("stop", HTMLButtonElement).hidden = !this.#source || over;
     find("ended", HTMLParagraphElement).hidden = !over;

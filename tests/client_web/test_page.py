@@ -82,6 +82,16 @@ def test_the_clip_ends_and_its_memory_stays(visit: Callable[..., Visit]) -> None
     assert len(set(person.sessions)) == 2
 
 
+def test_a_screen_is_watched_until_it_is_stopped(visit: Callable[..., Visit]) -> None:
+    person = visit()
+    person.watch("Screen")
+    person.press("Stop")
+    expect(person.page.locator("#state")).to_have_text("Not watching")
+    # The memory stays.
+    person.ask("What is it now?")
+    assert person.answer()
+
+
 def test_an_answer_can_be_stopped(visit: Callable[..., Visit], service: Service) -> None:
     person = visit()
     person.watch("Camera")

@@ -16,9 +16,12 @@ from training.checkpoint import build_tokenizer
 from training.questions import KINDS, Exchange, Frame, appearances, ask
 from training.streams import draw, shape_for
 from training.tower import CELLS
+from training.world import OBJECT_NAMES
 
 NOTHING: Final = 64  # the class "no object came before"
 IGNORE: Final = -100
+FACTS: Final = {"seen": 2, "place": 5, "colour": 8, "before": 65, "after": 65}
+"""What is known of a named object, and how many values each fact can have."""
 
 
 @dataclass
@@ -33,6 +36,8 @@ class Clips:
     cells: Tensor  # [B, T] the object's cell, -1 where the scene is empty
     before: Tensor  # [B, T] the object of the run before this frame's
     count: Tensor  # [B, T] different objects so far
+    named: Tensor  # [M, 3] clip, question and token of every object named in a question
+    facts: Tensor  # [M, 5] of that object: FACTS, else IGNORE
     stretch: float  # positions of a frame are multiplied by this
 
 
@@ -46,23 +51,40 @@ def _tokenizer():  # type: ignore[no-untyped-def]
     return build_tokenizer()
 
 
+def facts_of(obj: int, runs: list[Frame]) -> list[int]:
+    """FACTS of an object; what has no single answer is IGNORE."""
+    at = [i for i, run in enumerate(runs) if run.obj == obj]
+    if len(at) != 1:
+        return [int(bool(at)), IGNORE, IGNORE, IGNORE, IGNORE]
+    i = at[0]
+    before = runs[i - 1].obj if i > 0 else NOTHING
+    after = runs[i + 1].obj if i + 1 < len(runs) else NOTHING
+    return [1, runs[i].place, runs[i].colour, before, after]
+
+
 def encode_branch(
     turns: list[Exchange], rng: np.random.Generator, blur: float
-) -> tuple[list[int], list[int], list[int]]:
-    """Tokens, next-token targets and turn numbers of a conversation after the video."""
+) -> tuple[list[int], list[int], list[int], list[tuple[int, int]]]:
+    """Tokens, next-token targets and turn numbers of a conversation after the video, and the
+    (token, object) of every object that a question names."""
     tokens: list[int] = [0]
+    named: list[tuple[int, int]] = []
     targets: list[int] = [IGNORE]
     numbers: list[int] = [0]
     for number, turn in enumerate(turns):
         head = "" if number == 0 else "<|im_start|>user "
         question = list(_encode(f"{head}{turn.question}<|im_end|><|im_start|>assistant"))
         if rng.random() < blur:
-            question[int(rng.integers(2))] = 0  # <unk>: people use other words, too
+            start = 2 if number else 0
+            question[start + int(rng.integers(2))] = 0  # <unk>: people use other words, too
         answer = _encode(f"{turn.answer}<|im_end|>")
+        if turn.about >= 0:
+            word = _encode(OBJECT_NAMES[turn.about])[0]
+            named.append((len(tokens) + question.index(word), turn.about))
         tokens += [*question, *answer]
         targets += [IGNORE] * (len(question) - 1) + [*answer, IGNORE]
         numbers += [number] * (len(question) + len(answer))
-    return tokens, targets, numbers
+    return tokens, targets, numbers, named
 
 
 def frame_rows(frames: list[Frame], variants: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -148,13 +170,15 @@ class ClipBatches(IterableDataset[Clips]):
     def ask_about(self, drawn: list[list[Frame]], rng: np.random.Generator) -> Clips:
         """Streams of one length with random questions on them."""
         clips, branches, kinds, dense = [], [], [], []
+        places: list[tuple[int, int, int]] = []
+        facts: list[list[int]] = []
         phase, weights = self.phase, self.weights
         size, length = len(drawn), len(drawn[0])
-        for frames in drawn:
+        for number, frames in enumerate(drawn):
+            runs = appearances(frames)
             clips.append(frame_rows(frames, self.variants, rng))
             dense.append(dense_labels(frames))
-            assert len(appearances(frames)) <= length
-            for _ in range(self.questions):
+            for question in range(self.questions):
                 wanted = 1 + int(rng.integers(phase.most_turns))
                 turns: list[Exchange] = []
                 while len(turns) < wanted:
@@ -162,13 +186,16 @@ class ClipBatches(IterableDataset[Clips]):
                     turn = ask(kind, frames, rng)
                     if turn is not None:
                         turns.append(turn)
-                branches.append(encode_branch(turns, rng, phase.blur))
-                named = [KINDS.index(turn.kind) for turn in turns]
-                kinds.append(named + [-1] * (phase.most_turns - len(named)))
+                branch = encode_branch(turns, rng, phase.blur)
+                branches.append(branch)
+                places += [(number, question, token) for token, _ in branch[3]]
+                facts += [facts_of(obj, runs) for _, obj in branch[3]]
+                asked = [KINDS.index(turn.kind) for turn in turns]
+                kinds.append(asked + [-1] * (phase.most_turns - len(asked)))
         longest = max(len(branch[0]) for branch in branches)
 
         def padded(part: int, fill: int) -> Tensor:
-            rows = [b[part] + [fill] * (longest - len(b[part])) for b in branches]
+            rows = [(*b[part], *[fill] * (longest - len(b[part]))) for b in branches]
             return torch.tensor(rows).view(size, self.questions, longest)
 
         stretch = 1.0
@@ -185,5 +212,7 @@ class ClipBatches(IterableDataset[Clips]):
             cells=cells,
             before=before,
             count=count,
+            named=torch.tensor(places, dtype=torch.long).view(-1, 3),
+            facts=torch.tensor(facts, dtype=torch.long).view(-1, len(FACTS)),
             stretch=stretch,
         )

@@ -1,9 +1,10 @@
 """Stage 1: the decoder learns to answer, over the frozen tower's tokens.
 
 All questions of a clip ride in one forward: visual tokens are causal, each conversation sees the
-visual tokens and itself, and its positions start right after the last frame. Two probes on the
-middle layers ask every object token for what came before and how many there were; they are dense
-supervision for the two skills that answers alone teach slowly, and are thrown away afterwards.
+visual tokens and itself, and its positions start right after the last frame. Probes on the middle
+layers ask every object token for what came before and how many there were, and every object word
+in a question for all that is known of that object. They are dense supervision for the skills that
+answers alone teach slowly, and are thrown away afterwards.
 
     python -m training.decoder --bank runs/bank.pt --tower runs/tower/state.pt --out runs/decoder
 """
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from training.checkpoint import TOKENS_PER_FRAME, build_model, build_tokenizer
-from training.clips import IGNORE, NOTHING, ClipBatches, Clips, Phase
+from training.clips import FACTS, IGNORE, NOTHING, ClipBatches, Clips, Phase
 from training.optimise import Optimisers, warm_cosine
 from training.questions import KINDS
 from training.tower import Stage0
@@ -61,6 +62,7 @@ class Stage1(nn.Module):
             model.model.image_newline.normal_(0, 0.07)
         self.probe_before = nn.Linear(width, NOTHING + 1)
         self.probe_count = nn.Linear(width, 17)
+        self.probe_facts = nn.Linear(width, sum(FACTS.values()))
         prefix = tokenizer.encode("<|im_start|>user")
         assert len(prefix) == PREFIX
         self.register_buffer("prefix", torch.tensor(prefix))
@@ -120,7 +122,15 @@ class Stage1(nn.Module):
         count_logits = self.probe_count(out.hidden_states[4][clip, at])
         before = F.cross_entropy(before_logits, clips.before[present])
         count = F.cross_entropy(count_logits, clips.count[present])
-        loss = answer_loss + 0.5 * before + 0.3 * count
+        clip, question, token = clips.named.unbind(1)
+        fact_logits = self.probe_facts(out.hidden_states[4][clip, seen + question * length + token])
+        fact_losses = [
+            F.cross_entropy(part, clips.facts[:, i], ignore_index=IGNORE)
+            for i, part in enumerate(fact_logits.split(list(FACTS.values()), dim=1))
+            if (clips.facts[:, i] != IGNORE).any()
+        ]
+        facts = torch.stack(fact_losses).sum() if fact_losses else answer_loss.new_zeros(())
+        loss = answer_loss + 0.5 * before + 0.3 * count + 0.3 * facts
 
         with torch.no_grad():
             wrong = torch.zeros(clips.kinds.shape, dtype=torch.long)
@@ -129,6 +139,7 @@ class Stage1(nn.Module):
             wrong.index_put_(index, (logits.argmax(-1) != clips.targets[wanted]).long(), True)
             measures = {
                 "answer_loss": answer_loss.item(),
+                "fact_loss": facts.item(),
                 "before_probe": (before_logits.argmax(-1) == clips.before[present])
                 .float().mean().item(),
                 "count_probe": (count_logits.argmax(-1) == clips.count[present])
@@ -198,7 +209,7 @@ def main() -> None:
     bank = Bank(args.bank)
     stage = Stage1(args.tower)
     modules = nn.ModuleDict({"decoder": stage.model.model.language_model})
-    probes = nn.ModuleDict({"probe_before": stage.probe_before, "probe_count": stage.probe_count})
+    probes = nn.ModuleDict({n: m for n, m in stage.named_children() if n.startswith("probe")})
     optimisers = Optimisers([modules, probes], args.muon_rate, args.adam_rate)
     newline = stage.model.model.image_newline
     optimisers.adam.add_param_group({"params": [newline]})

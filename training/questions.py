@@ -82,6 +82,7 @@ class Exchange:
     question: str
     answer: str
     absent: bool = False
+    about: int = -1  # the object that the question names
 
 
 def appearances(frames: Sequence[Frame]) -> list[Frame]:
@@ -136,12 +137,15 @@ def ask(kind: str, frames: Sequence[Frame], rng: np.random.Generator) -> Exchang
     absent = rng.random() < (0.5 if kind == "seen" else 0.15) or not seen
     if absent:
         others = [i for i in range(len(OBJECT_NAMES)) if i not in seen]
-        name = OBJECT_NAMES[others[rng.integers(len(others))]]
+        about = others[rng.integers(len(others))]
+        name = OBJECT_NAMES[about]
         lead = "No, I have not" if kind == "seen" else "I have not"
-        return Exchange(kind, phrase(kind, rng, name), f"{lead} seen a {name}.", absent=True)
+        return Exchange(kind, phrase(kind, rng, name), f"{lead} seen a {name}.", True, about)
     if kind == "seen":
-        name = OBJECT_NAMES[rng.choice(sorted(seen))]
-        return Exchange(kind, phrase(kind, rng, name), f"Yes, I have seen a {name}.")
+        about = int(rng.choice(sorted(seen)))
+        name = OBJECT_NAMES[about]
+        answer = f"Yes, I have seen a {name}."
+        return Exchange(kind, phrase(kind, rng, name), answer, about=about)
 
     # Only what appeared once has one right answer to the questions that remain.
     once = [i for i, run in enumerate(runs) if sum(r.obj == run.obj for r in runs) == 1]
@@ -158,4 +162,4 @@ def ask(kind: str, frames: Sequence[Frame], rng: np.random.Generator) -> Exchang
         found = 0 <= other < len(runs)
         what = f"a {OBJECT_NAMES[runs[other].obj]}" if found else "nothing"
         answer = f"I saw {what} {kind} the {name}."
-    return Exchange(kind, phrase(kind, rng, name), answer)
+    return Exchange(kind, phrase(kind, rng, name), answer, about=runs[at].obj)

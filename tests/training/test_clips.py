@@ -15,7 +15,7 @@ def test_the_targets_are_the_answers_and_nothing_else() -> None:
         Exchange("now", "what is it now?", "It is a clock."),
         Exchange("first", "what came first?", "The first thing was a dog."),
     ]
-    tokens, targets, numbers = encode_branch(turns, np.random.default_rng(0), blur=0.0)
+    tokens, targets, numbers, _ = encode_branch(turns, np.random.default_rng(0), blur=0.0)
     assert len(tokens) == len(targets) == len(numbers)
     said = tokenizer.decode([t for t in targets if t != IGNORE])
     assert said == "It is a clock.<|im_end|> The first thing was a dog.<|im_end|>"
@@ -26,7 +26,7 @@ def test_the_targets_are_the_answers_and_nothing_else() -> None:
 def test_training_writes_conversations_as_the_chat_template_does() -> None:
     tokenizer = build_tokenizer()
     turns = [Exchange("now", "What is it now?", "It is a cup."), Exchange("last", "what?", "x")]
-    tokens, _, _ = encode_branch(turns, np.random.default_rng(0), blur=0.0)
+    tokens, _, _, _ = encode_branch(turns, np.random.default_rng(0), blur=0.0)
     text = tokenizer.apply_chat_template(
         [
             {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "What is it now?"}]},

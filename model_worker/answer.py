@@ -34,24 +34,26 @@ class Answer:
         self,
         adapter: FamilyAdapter,
         cache: BoundedCache,
+        question: str,
         make_prompt: Callable[[], Prompt],
         sampling: Sampling,
         span: tuple[float, float],
         highest_position: int,
         on_end: Callable[["Answer"], None],
     ) -> None:
-        self.question = ""
+        self.question = question
         self.span: tuple[float, float] | None = span
         self.status: Status = "running"
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self._adapter = adapter
-        self._cache = cache
+        self._cache: BoundedCache | None = cache
         self._make_prompt = make_prompt
         self._prompt: Prompt | None = None
         self._prefilled = 0
         self._sampling = sampling
         self._sampler = Sampler(sampling, adapter.device)
+        self._prefix = cache.shape.prefix
         self._visible = cache.visual_length
         self._next_position = highest_position + 1
         self._stop_ids = adapter.stop_ids()
@@ -103,9 +105,7 @@ class Answer:
             self._prompt = self._make_prompt()
             last = int(self._prompt.positions.max())
             self._next_position = max(self._next_position, last + 1)
-            self.prompt_tokens = (
-                self._cache.shape.prefix + self._visible + len(self._prompt.embeddings)
-            )
+            self.prompt_tokens = self._prefix + self._visible + len(self._prompt.embeddings)
         chunk = slice(self._prefilled, self._prefilled + _CHUNK)
         embeddings = self._prompt.embeddings[chunk]
         hidden = self._forward(embeddings, self._prompt.positions[:, chunk])
@@ -134,6 +134,7 @@ class Answer:
         return piece
 
     def _forward(self, embeddings: Tensor, positions: Tensor) -> Tensor:
+        assert self._cache is not None
         mask = self._cache.begin_scratch(len(embeddings), self._visible)
         hidden = self._adapter.forward(embeddings, positions, mask, self._cache)
         self._cache.commit_scratch(len(embeddings))
@@ -141,6 +142,7 @@ class Answer:
 
     def _end(self, status: Status) -> None:
         self.status = status
-        self._prompt = None
+        assert self._cache is not None
         self._cache.rollback()
+        self._cache = self._prompt = None  # a finished answer holds no memory
         self._on_end(self)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
+from transformers.utils import logging
 
 _FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
@@ -60,6 +61,7 @@ def read_model_type(folder: Path) -> str:
 
 def load_checkpoint(folder: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
     """Load model, tokenizer and the settings beside them. Raises ModelError."""
+    logging.disable_progress_bar()  # standard error belongs to whoever loads
     try:
         config = AutoConfig.from_pretrained(folder)
         model = AutoModelForImageTextToText.from_pretrained(

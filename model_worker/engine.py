@@ -83,9 +83,20 @@ class Engine:
         Raises ValueError where the budget or the policy cannot be.
         """
         shape = self._shape(self.default_budget_tokens if budget_tokens is None else budget_tokens)
+        self._check_positions(shape, longest_position or self.adapter.longest_position)
         chosen = make_policy(policy)
         chosen.recent_frames(shape.cap, shape.budget, self.adapter.most_tokens_per_unit)
         return Session(self.adapter, shape, chosen, history_turns, longest_position)
+
+    def _check_positions(self, shape: CacheShape, longest: int) -> None:
+        unit = self.adapter.most_tokens_per_unit
+        units = (shape.cap + shape.block) // unit
+        needed = shape.prefix + units * self.adapter.time_stride(unit) + shape.scratch
+        if needed > longest:
+            raise ValueError(
+                f"a budget of {shape.budget} tokens needs {needed} positions and the model has "
+                f"{longest}: lower budget_tokens"
+            )
 
     def _shape(self, budget_tokens: int) -> CacheShape:
         unit = self.adapter.most_tokens_per_unit

@@ -5,7 +5,7 @@ It knows no broker and no clock: frames come with their timestamps.
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -216,8 +216,8 @@ class Session:
         shape = cache.shape
         recent = self._policy.recent_frames(shape.cap, shape.budget, grid.tokens)
         cache.compress(self._policy, recent * grid.tokens)
-        stride = self._adapter.time_stride(grid)
-        ahead = (shape.block // grid.tokens + 1) * stride + shape.scratch
+        stride = self._adapter.time_stride(grid.tokens)
+        ahead = (shape.block // grid.tokens + 1) * self._pace(stride) + shape.scratch
         if self._highest + ahead < self._longest_position:
             return
         span = (self._longest_position - shape.prefix - ahead) // 2
@@ -225,6 +225,13 @@ class Session:
         newest = float(cache.times[0, 0, cache.visual_length - 1])
         self._origin = _Origin(self._units - 1, newest, end - stride)
         self._highest = max(end, shape.prefix + max(grid.rows, grid.columns)) - 1
+
+    def _pace(self, stride: int) -> int:
+        """Positions along time that a unit has taken of late, at least `stride`."""
+        if self._origin is None or self._units <= self._origin.unit:
+            return stride
+        taken = self._highest + 1 - self._origin.position
+        return max(stride, -(-taken // (self._units - self._origin.unit)))
 
     def _prefill_prefix(self, ids: list[int]) -> None:
         cache = self._open_cache()
@@ -248,23 +255,21 @@ class Session:
             raise QuestionError("another answer is in progress: wait for it or cancel it")
         if self._grid is None:
             raise QuestionError("no frame has been seen yet: start the camera first")
-        question = self._adapter.plain(question)
+        question = self._adapter.uncontrolled(question).strip()
         if not question:
             raise QuestionError("the question is empty")
         ids, sampling = self._fit(question, sampling, self._grid)
-        pending, grid = list(self._pending), self._grid
-        answer = Answer(
+        self._answer = Answer(
             adapter=self._adapter,
             cache=cache,
-            make_prompt=lambda: self._prompt(ids, pending, grid, highest),
+            question=question,
+            make_prompt=self._plan_prompt(ids, self._grid),
             sampling=sampling,
             span=self._span(),
-            highest_position=(highest := self._highest),
+            highest_position=self._highest,
             on_end=self._finish,
         )
-        answer.question = question
-        self._answer = answer
-        return answer
+        return self._answer
 
     def _fit(self, question: str, sampling: Sampling, grid: Grid) -> tuple[list[int], Sampling]:
         """The ids after the visual tokens, with as many earlier turns as there is room for."""
@@ -286,28 +291,30 @@ class Session:
             f"beside an answer of {tokens} tokens"
         )
 
-    def _prompt(
-        self, ids: list[int], pending: list[tuple[Tensor, float]], grid: Grid, highest: int
-    ) -> Prompt:
-        """A unit that is not full yet (its last frame repeated, as `transformers` pads), what
-        closes the video, and the text."""
-        embeddings, positions = [], []
-        if pending:
-            frames = [pixels for pixels, _ in pending]
+    def _plan_prompt(self, ids: list[int], grid: Grid) -> Callable[[], Prompt]:
+        """What will be prefilled: a unit that is not full yet (its last frame repeated, as
+        `transformers` pads), what closes the video, and the text. Positions are settled now,
+        while the memory is as the question finds it; the vision tower runs later."""
+        frames = [pixels for pixels, _ in self._pending]
+        positions, highest = [], self._highest
+        if frames:
             frames += frames[-1:] * (self._adapter.frames_per_unit - len(frames))
-            embeddings.append(self._adapter.encode(torch.stack(frames)[None], grid)[0])
-            positions.append(self._unit_positions(0, pending[0][1], grid))
+            positions.append(self._unit_positions(0, self._pending[0][1], grid))
             highest = max(highest, int(positions[0].max()))
         text = torch.cat((self._adapter.closing(), self._adapter.embed(ids)))
         start = self._adapter.text_start(self._open_cache().shape.prefix, highest, grid)
-        embeddings.append(text)
         positions.append(self._adapter.text_positions(start, len(text)))
-        return Prompt(torch.cat(embeddings), torch.cat(positions, dim=1))
+
+        def make_prompt() -> Prompt:
+            seen = self._adapter.encode(torch.stack(frames)[None], grid)[0] if frames else text[:0]
+            return Prompt(torch.cat((seen, text)), torch.cat(positions, dim=1))
+
+        return make_prompt
 
     def _finish(self, answer: Answer) -> None:
         self._answer = None
         if answer.status in ("completed", "incomplete"):
-            self._turns.append(Turn(answer.question, answer.text))
+            self._turns.append(Turn(answer.question, self._adapter.uncontrolled(answer.text)))
 
     # -- looking at it --------------------------------------------------------------------------
 

@@ -113,8 +113,8 @@ class FamilyAdapter(ABC):
         the one at position 0."""
 
     @abstractmethod
-    def time_stride(self, grid: Grid) -> int:
-        """How many positions along time one unit takes."""
+    def time_stride(self, tokens_per_unit: int) -> int:
+        """How many positions along time one unit takes at least."""
 
     @abstractmethod
     def visual_positions(self, prefix: int, start: int, grid: Grid) -> Tensor:
@@ -181,11 +181,11 @@ class FamilyAdapter(ABC):
             found.update([ids] if isinstance(ids, int) else ids or [])
         return frozenset(found)
 
-    def plain(self, text: str) -> str:
-        """Text without the tokenizer's control tokens, so that a question stays a question."""
+    def uncontrolled(self, text: str) -> str:
+        """Text without the tokenizer's control tokens, so that what is said stays what is said."""
         for special in self._special_texts:
             text = text.replace(special, " ")
-        return text.strip()
+        return text
 
     def conversation(self, turns: list[Turn], question: str) -> tuple[list[int], list[int]]:
         """The token ids before and after the visual tokens of a conversation about one video.

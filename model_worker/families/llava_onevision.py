@@ -60,8 +60,8 @@ class LlavaOnevision(FamilyAdapter):
     def time_position(self, units: int, seconds: float, grid: Grid) -> int:
         return units * grid.tokens
 
-    def time_stride(self, grid: Grid) -> int:
-        return grid.tokens
+    def time_stride(self, tokens_per_unit: int) -> int:
+        return tokens_per_unit
 
     def visual_positions(self, prefix: int, start: int, grid: Grid) -> Tensor:
         return self.text_positions(start, grid.tokens)

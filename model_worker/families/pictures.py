@@ -30,8 +30,11 @@ class Normaliser:
 def to_tensor(frame: NDArray[np.uint8], grid: Grid) -> Tensor:
     """A frame, RGB `[height, width, 3]`, resized to the grid's pixels: float32 `[3, ...]`."""
     height, width = frame.shape[:2]
+    frame = np.ascontiguousarray(frame)
     if (height, width) != (grid.height, grid.width):
         shrinks = grid.height * grid.width < height * width
         how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        frame = cv2.resize(frame, (grid.width, grid.height), interpolation=how)
-    return torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1).float()
+        frame = cv2.resize(
+            frame, (grid.width, grid.height), interpolation=how
+        )
+    return torch.tensor(frame).permute(2, 0, 1).float()

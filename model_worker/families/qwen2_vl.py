@@ -83,7 +83,7 @@ class Qwen2VL(FamilyAdapter):
             return units
         return math.floor(seconds * self._per_second + 1e-6)
 
-    def time_stride(self, grid: Grid) -> int:
+    def time_stride(self, tokens_per_unit: int) -> int:
         return 1
 
     def visual_positions(self, prefix: int, start: int, grid: Grid) -> Tensor:
@@ -103,9 +103,11 @@ class Qwen2VL(FamilyAdapter):
         section = self.config.text_config.rope_parameters["mrope_section"]
         along_time = torch.zeros_like(frequencies)
         # The sections take turns: time, height, width, and again.
-        for index, part in enumerate(torch.arange(len(frequencies)).split(section)):
+        start = 0
+        for index, length in enumerate(section):
             if index % 3 == 0:
-                along_time[part] = frequencies[part]
+                along_time[start : start + length] = frequencies[start : start + length]
+            start += length
         return along_time
 
     def _probe_text_start(self) -> bool:

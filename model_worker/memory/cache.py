@@ -223,7 +223,7 @@ class BoundedCache(Cache):  # type: ignore[misc]
             span,
         )
         for layer, keys in enumerate(self.visual_keys):
-            keys.copy_(rotate(keys, fresh[layer] - self.positions[layer, :, kept], frequencies))
+            keys.copy_(rotate(keys, self.positions[layer, :, kept], fresh[layer], frequencies))
         self.positions[..., kept] = fresh
         return end
 

@@ -8,14 +8,17 @@ import torch
 from torch import Tensor
 
 
-def rotate(keys: Tensor, by: Tensor, frequencies: Tensor) -> Tensor:
-    """Rotated keys moved by a number of positions, computed in float32.
+def rotate(keys: Tensor, old: Tensor, new: Tensor, frequencies: Tensor) -> Tensor:
+    """Keys that were rotated for positions `old` as if they had been rotated for `new`.
 
-    `keys` `[..., tokens, head_dim]` with rotary pairs `(i, i + head_dim / 2)`; `by`
-    `[..., tokens]` positions; `frequencies` `[head_dim / 2]` radians per position.
+    `keys` `[..., tokens, head_dim]` with rotary pairs `(i, i + head_dim / 2)`; `old` and `new`
+    `[..., tokens]`; `frequencies` `[head_dim / 2]`, float32 radians per position. The two angles
+    are rounded to float32 as the model rounds them, so that at far positions, where that rounding
+    is coarse, its error does not stay in the key.
     """
-    angles = by[..., None].float() * frequencies
-    cos, sin = angles.cos(), angles.sin()
+    by = (new[..., None].float() * frequencies).double()
+    by -= (old[..., None].float() * frequencies).double()
+    cos, sin = by.cos().float(), by.sin().float()
     first, second = keys.float().chunk(2, dim=-1)
     turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
     return turned.to(keys.dtype)

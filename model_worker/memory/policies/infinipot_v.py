@@ -111,7 +111,8 @@ def _largest(scores: Tensor, count: int) -> Tensor:
     smallest = scores.kthvalue(scores.shape[-1] - count + 1, dim=-1, keepdim=True).values
     above, equal = scores > smallest, scores == smallest
     room = count - above.sum(dim=-1, keepdim=True)
-    return above | (equal & (equal.cumsum(dim=-1) <= room))
+    taken: Tensor = above | (equal & (equal.cumsum(dim=-1) <= room))
+    return taken
 
 
 def _value_quota(budget: int, tar_ratio: float) -> int:

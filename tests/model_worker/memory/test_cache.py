@@ -1,0 +1,193 @@
+"""The bounded cache: its cap, what it tracks, its rollback."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from model_worker.memory.cache import BoundedCache, CacheShape
+from model_worker.memory.policies import POLICIES, make_policy
+
+SHAPE = CacheShape(layers=2, kv_heads=3, head_dim=8, prefix=5, budget=24, block=12, scratch=10)
+PATCHES = 4
+CPU = torch.device("cpu")
+
+
+def new_cache(shape: CacheShape = SHAPE) -> BoundedCache:
+    cache = BoundedCache(shape, torch.float32, CPU)
+    cache.begin_prefix()
+    write(cache, torch.randn(shape.prefix, shape.head_dim))
+    return cache
+
+
+def write(cache: BoundedCache, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """What a forward pass does: `[tokens, head_dim]` as keys and values of all layers."""
+    shape = cache.shape
+    states = tokens.expand(1, shape.kv_heads, *tokens.shape)
+    for layer in range(shape.layers):
+        keys, values = cache.update(states + layer, states - layer, layer)
+    return keys, values
+
+
+def watch(cache: BoundedCache, frame: int, seed: int) -> None:
+    """Append a frame whose values spell its time and patches: value = [time, patch, noise ...]."""
+    generator = torch.Generator().manual_seed(seed * 1000 + frame)
+    tokens = torch.randn(PATCHES, cache.shape.head_dim, generator=generator)
+    tokens[:, 0] = frame
+    tokens[:, 1] = torch.arange(PATCHES)
+    mask = cache.begin_visual(PATCHES)
+    assert mask.shape == (1, 1, PATCHES, cache.shape.prefix + cache.visual_length + PATCHES)
+    write(cache, tokens)
+    cache.commit_visual(
+        torch.arange(PATCHES, dtype=torch.int32),
+        torch.full((PATCHES,), float(frame), dtype=torch.float64),
+        torch.arange(PATCHES) + frame * PATCHES,
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    name=st.sampled_from(sorted(POLICIES)),
+    budget=st.integers(2 * PATCHES, 30),
+    block=st.integers(PATCHES, 14),
+    frames=st.integers(1, 60),
+    seed=st.integers(0, 10_000),
+)
+def test_holds_its_cap_and_knows_every_token(
+    name: str, budget: int, block: int, frames: int, seed: int
+) -> None:
+    cache = new_cache(replace(SHAPE, budget=budget, block=block))
+    prefix = cache.buffer[:, :, :, : SHAPE.prefix].clone()
+    address = cache.buffer.data_ptr()
+    policy = make_policy(name)
+    recent = policy.recent_frames(cache.shape.cap, budget, PATCHES) * PATCHES
+    for frame in range(frames):
+        if cache.visual_room < PATCHES:
+            cache.compress(policy, recent)
+            assert cache.visual_length == budget
+        watch(cache, frame, seed)
+        assert cache.visual_length <= cache.peak_length <= cache.shape.cap
+    assert cache.buffer.data_ptr() == address
+    assert torch.equal(cache.buffer[:, :, :, : SHAPE.prefix], prefix)
+    length = cache.visual_length
+    values = cache.visual_values + torch.arange(SHAPE.layers)[:, None, None, None]
+    assert torch.allclose(values[..., 0], cache.times[..., :length].float(), atol=1e-4)
+    assert torch.allclose(values[..., 1], cache.patches[..., :length].float(), atol=1e-4)
+    expected = cache.times[..., :length] * PATCHES + cache.patches[..., :length]
+    assert torch.equal(cache.positions[..., :length].double(), expected)
+    assert (expected.diff(dim=-1) > 0).all(), "seen in this order, and once"
+    newest = torch.arange(PATCHES).expand(SHAPE.layers, SHAPE.kv_heads, PATCHES)
+    assert torch.equal(cache.patches[..., length - PATCHES : length].long(), newest)
+
+
+def test_keys_and_values_move_together() -> None:
+    cache = new_cache()
+    for frame in range(9):
+        watch(cache, frame, 0)
+    before = cache.visual_keys.clone()
+    policy = make_policy("infinipot_v")
+    chosen = policy.choose(before, cache.visual_values, cache.patches[..., :36], 4, 24)
+    cache.compress(policy, 4)
+    wide = chosen[..., None].expand(-1, -1, -1, SHAPE.head_dim)
+    assert torch.equal(cache.visual_keys, before.gather(2, wide))
+
+
+def test_large_memories_are_shared_out_over_threads_with_the_same_result() -> None:
+    shape = CacheShape(4, 2, 128, prefix=3, budget=3000, block=1200, scratch=8)
+    caches = [BoundedCache(shape, torch.float32, CPU) for _ in range(2)]
+    for cache, threads in zip(caches, (1, 3), strict=True):
+        cache.buffer.normal_(generator=torch.Generator().manual_seed(0))
+        cache.commit_visual(
+            torch.arange(140).repeat(30), torch.arange(4200) // 140, torch.arange(4200)
+        )
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            cache.compress(make_policy("infinipot_v"), 700)
+        finally:
+            torch.set_num_threads(before)
+    assert torch.equal(caches[0].visual_keys, caches[1].visual_keys)
+    assert torch.equal(caches[0].visual_values, caches[1].visual_values)
+    assert torch.equal(caches[0].patches, caches[1].patches)
+
+
+@settings(deadline=None, max_examples=20)
+@given(chunks=st.lists(st.integers(1, 4), min_size=1, max_size=3), visible=st.integers(0, 3))
+def test_rollback_leaves_visual_memory_bit_for_bit(chunks: list[int], visible: int) -> None:
+    cache = new_cache()
+    for frame in range(3):
+        watch(cache, frame, 1)
+    seen = visible * PATCHES
+    before = cache.buffer[:, :, :, : SHAPE.prefix + SHAPE.cap].clone()
+    for tokens in chunks[: SHAPE.scratch // 4]:
+        cache.begin_scratch(tokens, seen)
+        write(cache, torch.randn(tokens, SHAPE.head_dim))
+        cache.commit_scratch(tokens)
+    cache.rollback()
+    assert cache.scratch_room == SHAPE.scratch
+    assert torch.equal(cache.buffer[:, :, :, : SHAPE.prefix + SHAPE.cap], before)
+
+
+def test_scratch_sees_what_was_there_when_it_was_asked_and_itself() -> None:
+    cache = new_cache()
+    watch(cache, 0, 0)
+    cache.begin_scratch(2, PATCHES)
+    write(cache, torch.randn(2, SHAPE.head_dim))
+    cache.commit_scratch(2)
+    watch(cache, 1, 0)  # comes while the answer is written
+    mask = cache.begin_scratch(2, PATCHES)[0, 0]
+    first = SHAPE.prefix + SHAPE.cap
+    seen = set(range(SHAPE.prefix + PATCHES)) | {first, first + 1}
+    assert set(mask[0].nonzero()[:, 0].tolist()) == seen | {first + 2}
+    assert set(mask[1].nonzero()[:, 0].tolist()) == seen | {first + 2, first + 3}
+    keys, _ = write(cache, torch.randn(2, SHAPE.head_dim))
+    assert keys.shape[2] == mask.shape[1]
+
+
+def test_what_is_not_committed_is_not_memory() -> None:
+    cache = new_cache()
+    cache.begin_visual(PATCHES)
+    write(cache, torch.randn(PATCHES, SHAPE.head_dim))
+    assert cache.visual_length == 0
+    watch(cache, 0, 0)
+    assert cache.visual_length == PATCHES
+
+
+def test_no_pass_while_an_answer_is_in_progress() -> None:
+    cache = new_cache()
+    for frame in range(9):
+        watch(cache, frame, 0)
+    cache.begin_scratch(1, 36)
+    write(cache, torch.randn(1, SHAPE.head_dim))
+    cache.commit_scratch(1)
+    with pytest.raises(AssertionError, match="answer"):
+        cache.compress(make_policy("infinipot_v"), 4)
+
+
+def test_writing_beyond_the_cap_is_refused() -> None:
+    cache = new_cache()
+    with pytest.raises(AssertionError, match="compress first"):
+        cache.begin_visual(SHAPE.cap + 1)
+
+
+def test_bytes_are_those_of_the_buffer() -> None:
+    assert SHAPE.bytes(torch.float32) == new_cache().kv_bytes
+    assert SHAPE.bytes(torch.bfloat16) == new_cache().kv_bytes // 2
+
+
+@pytest.mark.parametrize("name", ["layers", "budget", "scratch"])
+def test_sizes_below_one_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        replace(SHAPE, **{name: 0})
+
+
+def test_transformers_reads_its_lengths() -> None:
+    cache = new_cache()
+    watch(cache, 0, 0)
+    cache.begin_visual(PATCHES)
+    assert cache.get_seq_length() == SHAPE.prefix + PATCHES
+    assert cache.get_mask_sizes(PATCHES, 0) == (SHAPE.prefix + 2 * PATCHES, 0)
+    assert cache.get_max_length() == SHAPE.capacity

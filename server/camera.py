@@ -28,6 +28,7 @@ SDP_BYTES: Final = 65536
 _MOST_MEDIA: Final = 8
 _LOOK_SECONDS = 0.25
 _GATHER_SECONDS = 10.0
+_CLOSE_SECONDS = 5.0
 
 _all_addresses = aioice.ice.get_host_addresses
 
@@ -55,6 +56,7 @@ class Camera:
         self._began = time.monotonic()
         self._frame_at: float | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._closing: asyncio.Task[None] | None = None
         self._watched = False
         self.state: State = "connecting"
         self.why = ""
@@ -89,7 +91,13 @@ class Camera:
         """Ends the connection; calling it twice does no harm."""
         self._end("it was closed")
         await stop(*self._tasks)
-        await self._peer.close()
+        await self._close_peer()
+
+    async def _close_peer(self) -> None:
+        # Once, and never cancelled: a second close of aiortc's waits for the first to finish.
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._peer.close())
+        await asyncio.wait({self._closing}, timeout=_CLOSE_SECONDS)
 
     async def _set_offer(self, sdp: str) -> None:
         # As the DTLS server we please both browsers and GStreamer, whose RSA certificate
@@ -145,7 +153,7 @@ class Camera:
                     self._become("stalled")
             elif now - self._began > self._settings.connect_seconds:
                 self._end("no picture arrived: no way between browser and server was found")
-        await self._peer.close()
+        await self._close_peer()
 
     def _on_connection(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):

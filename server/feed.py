@@ -139,7 +139,7 @@ class FrameFeed:
                 await pipeline.execute()
         except RedisError as error:
             self.counters.frames_dropped += 1
-            log.warning("session %s: a frame was not handed on: %s", self._session, error)
+            log.warning("session %s: a frame was not handed on: %s", self._session[:8], error)
             return
         self._number += 1
         self.counters.frames_sent += 1

@@ -8,6 +8,8 @@ from av import VideoFrame
 from numpy.typing import NDArray
 
 SMALLEST_SIDE = 16
+# The pictures are small and the model needs the cores.
+cv2.setNumThreads(1)
 _THUMBNAIL = (32, 32)
 
 

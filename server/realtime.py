@@ -48,7 +48,7 @@ async def converse(
         await stop(hearing, telling)
         for outcome in await asyncio.gather(hearing, telling, return_exceptions=True):
             if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
-                log.error("session %s: a websocket failed", identity, exc_info=outcome)
+                log.error("session %s: a websocket failed", session.name, exc_info=outcome)
                 with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may be closed
                     await websocket.close(_OUR_FAULT, "something went wrong in the gateway")
 

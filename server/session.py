@@ -61,6 +61,8 @@ class Session:
         ended: Callable[[str, str], None],
     ) -> None:
         self.id = opened.session
+        self.name = self.id[:8]
+        """For logs: whoever has the whole id may use the session."""
         self.opened = opened
         self.worker = card.worker
         self._settings = settings
@@ -80,8 +82,8 @@ class Session:
         self._counted: tuple[float, dict[str, int]] = (self._created_at, self._feed.counted())
         self._closed = False
         self._tasks = [
-            asyncio.create_task(self._read(), name=f"events of {self.id}"),
-            asyncio.create_task(self._feed.run(), name=f"frames of {self.id}"),
+            asyncio.create_task(self._read(), name=f"events of {self.name}"),
+            asyncio.create_task(self._feed.run(), name=f"frames of {self.name}"),
         ]
 
     # Who listens.
@@ -133,6 +135,7 @@ class Session:
                 raise unknown_session(self.id)
             before, self._camera = self._camera, camera
             self._attached = True
+            self._left_at = time.monotonic()  # it has as long to connect as a client to return
             if before is not None:
                 await before.close()
             self._camera_changed(camera)
@@ -223,7 +226,7 @@ class Session:
         except (ServiceError, RedisError) as error:
             await stop(*self._tasks)
             # The worker frees the memory by itself once the alive key has run out.
-            log.warning("session %s: the worker was not told of its end: %s", self.id, error)
+            log.warning("session %s: the worker was not told of its end: %s", self.name, error)
         self._conversation.fail(f"The session was closed: {message}")
         self._broadcast.publish(
             {"type": "lookback.session.closed", "reason": reason, "message": message}
@@ -246,7 +249,7 @@ class Session:
                     {key: self._read_to}, count=256, block=BLOCK_MILLISECONDS
                 )
             except RedisError as error:
-                log.warning("session %s: the broker does not answer: %s", self.id, error)
+                log.warning("session %s: the broker does not answer: %s", self.name, error)
                 await asyncio.sleep(_RECONNECT_SECONDS)
                 continue
             for _, entries in reply:
@@ -255,7 +258,7 @@ class Session:
                     try:
                         message = decode_to_gateway(fields.get(keys.FIELD, b""))
                     except MalformedMessage as error:
-                        log.warning("session %s: an event cannot be read: %s", self.id, error)
+                        log.warning("session %s: an event cannot be read: %s", self.name, error)
                         continue
                     await self._hear_worker(message)
 

@@ -70,7 +70,7 @@ class Sessions:
     async def close(self, session: Session, reason: str, message: str) -> None:
         """Removes it at once; its memory is free when this returns, as far as we can reach."""
         if self._sessions.pop(session.id, None) is not None:
-            log.info("session %s closed (%s): %s", session.id, reason, message)
+            log.info("session %s closed (%s): %s", session.name, reason, message)
             await session.close(reason, message)
 
     async def close_all(self, reason: str, message: str) -> None:
@@ -122,7 +122,7 @@ class Sessions:
                     try:
                         message = decode_to_gateway(fields.get(keys.FIELD, b""))
                     except MalformedMessage as error:
-                        log.warning("session %s: an event cannot be read: %s", identity, error)
+                        log.warning("session %s: an event cannot be read: %s", identity[:8], error)
                         continue
                     if isinstance(message, SessionOpened):
                         return message, entry
@@ -142,7 +142,7 @@ class Sessions:
 
         session = Session(opened, entry, card, self._settings, self._broker, ended)
         self._sessions[session.id] = session
-        log.info("session %s opened, %d in all", session.id, len(self._sessions))
+        log.info("session %s opened, %d in all", session.name, len(self._sessions))
         return session
 
     def _close_soon(self, session: Session, reason: str, message: str) -> None:

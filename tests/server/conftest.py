@@ -332,6 +332,7 @@ def tools() -> Any:
     """The helpers above, for tests, which cannot import this file."""
     return SimpleNamespace(
         MovingPicture=MovingPicture,
+        PeerWorker=PeerWorker,
         serving=_serving,
         sending=sending,
         talking=talking,

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -148,6 +149,7 @@ async def test_audio_is_refused(gateway: str, worker: Any, tools: Any) -> None:
     audio, video = answer["sdp"].split("m=")[1:]
     assert audio.startswith("audio") and "a=inactive" in audio
     assert video.startswith("video") and "a=recvonly" in video
+    assert "a=setup:passive" in video  # the offerer is the DTLS client, as GStreamer needs it
     await peer.setRemoteDescription(RTCSessionDescription(**answer))
     await tools.eventually(lambda: _of(worker, session))
     await peer.close()
@@ -248,3 +250,44 @@ def test_the_answer_asks_browsers_to_start_fast() -> None:
     assert "a=fmtp:99 packetization-mode=1;x-google-start-bitrate=500;" in with_start_bitrate(
         sdp, 500
     )
+
+
+async def test_a_machine_without_a_network_connects_over_loopback(
+    gateway: str, worker: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.camera._all_addresses", lambda use_ipv4, use_ipv6: [])
+    session = tools.new_session(gateway)
+    async with tools.sending(gateway, session):
+        await tools.eventually(lambda: _of(worker, session))
+
+
+async def test_a_camera_that_comes_late_and_alone_is_given_time(
+    serve: Callable[..., str], worker: Any, tools: Any
+) -> None:
+    url = serve(orphan_seconds=2)
+    session = tools.new_session(url)
+    await asyncio.sleep(3)
+    async with tools.sending(url, session):
+        await tools.eventually(lambda: _of(worker, session))
+
+
+async def test_cameras_that_have_gone_leave_nothing_behind(
+    serve: Callable[..., str], worker: Any, tools: Any
+) -> None:
+    url = serve(stall_seconds=1)
+
+    async def once() -> None:
+        session = tools.new_session(url)
+        async with tools.sending(url, session):
+            await tools.eventually(lambda: _of(worker, session))
+        reply = await asyncio.to_thread(httpx.delete, f"{url}/v1/sessions/{session}")
+        assert reply.status_code == 204
+
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    await once()
+    before = open_files()
+    for _ in range(5):
+        await once()
+    await tools.eventually(lambda: open_files() <= before + 4)

@@ -8,14 +8,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from model_worker.answer import Answer, Prompt
 from model_worker.decoding import Sampling
 from model_worker.families.base import FamilyAdapter, Grid, Turn
+from model_worker.frame import Frame, FrameError, check_frame
 from model_worker.memory.cache import BoundedCache, CacheShape
 from model_worker.memory.policies.base import CompressionPolicy
 
@@ -30,14 +29,6 @@ __all__ = [
     "SessionBusy",
     "Turn",
 ]
-
-LEAST_SIDE = 16  # pixels
-
-Frame = NDArray[np.uint8]
-
-
-class FrameError(ValueError):
-    """A frame that cannot be used; the message says what to change."""
 
 
 class QuestionError(ValueError):
@@ -136,7 +127,7 @@ class Session:
             raise FrameError(f"{len(frames)} frames came with {len(timestamps)} timestamps")
         newest = self._newest
         for frame, timestamp in zip(frames, timestamps, strict=True):
-            _check_frame(frame, timestamp, newest)
+            check_frame(frame, timestamp, newest)
             newest = timestamp
         if not frames:
             return 0
@@ -354,22 +345,3 @@ class Session:
         if self._cache is None:
             raise RuntimeError("the session is closed")
         return self._cache
-
-
-def _check_frame(frame: Frame, timestamp: float, newest: float) -> None:
-    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
-        kind = getattr(frame, "dtype", type(frame).__name__)
-        raise FrameError(f"a frame must be a uint8 array, not {kind}")
-    if frame.ndim != 3 or frame.shape[2] != 3:
-        raise FrameError(f"a frame must be [height, width, 3], RGB, not {list(frame.shape)}")
-    height, width = frame.shape[:2]
-    if min(height, width) < LEAST_SIDE:
-        raise FrameError(
-            f"a frame of {width}x{height} pixels is too small: each side needs {LEAST_SIDE} or more"
-        )
-    if not math.isfinite(timestamp):
-        raise FrameError(f"a timestamp must be a number of seconds, not {timestamp}")
-    if timestamp <= newest:
-        raise FrameError(
-            f"timestamps must rise: {timestamp:g} s came after a frame at {newest:g} s"
-        )

@@ -34,7 +34,5 @@ def to_tensor(frame: NDArray[np.uint8], grid: Grid) -> Tensor:
     if (height, width) != (grid.height, grid.width):
         shrinks = grid.height * grid.width < height * width
         how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        frame = cv2.resize(
-            frame, (grid.width, grid.height), interpolation=how
-        )
+        frame = cv2.resize(frame, (grid.width, grid.height), interpolation=how)
     return torch.tensor(frame).permute(2, 0, 1).float()

@@ -109,10 +109,9 @@ def _largest(scores: Tensor, count: int) -> Tensor:
     if count == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
     smallest = scores.kthvalue(scores.shape[-1] - count + 1, dim=-1, keepdim=True).values
-    above, equal = scores > smallest, scores == smallest
+    above, equal = scores.gt(smallest), scores.eq(smallest)
     room = count - above.sum(dim=-1, keepdim=True)
-    taken: Tensor = above | (equal & (equal.cumsum(dim=-1) <= room))
-    return taken
+    return above | (equal & equal.cumsum(dim=-1).le(room))
 
 
 def _value_quota(budget: int, tar_ratio: float) -> int:

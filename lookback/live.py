@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from aiortc import (
 )
 from aiortc.mediastreams import MediaStreamError
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 ANSWER_SECONDS: Final = 120.0
 CONNECT_SECONDS: Final = 20.0
@@ -101,9 +102,11 @@ class LiveSession:
         try:
             self.session = await self._post("/v1/sessions", {})
             base = str(self._http.base_url).rstrip("/").replace("http", "ws", 1)
-            self._socket = await connect(
-                f"{base}/v1/realtime?session={self.session['id']}", proxy=None
-            )
+            address = f"{base}/v1/realtime?session={self.session['id']}"
+            try:
+                self._socket = await connect(address, proxy=None)
+            except (OSError, WebSocketException) as error:
+                raise LiveError(f"{address} does not answer ({error}).") from error
             self._reader = asyncio.create_task(self._read(self._socket))
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._publish()
@@ -119,7 +122,8 @@ class LiveSession:
         traceback: TracebackType | None,
     ) -> None:
         if self.session:
-            await self._http.delete(f"/v1/sessions/{self.session['id']}")
+            with suppress(httpx.HTTPError):  # without us it ends a little later
+                await self._http.delete(f"/v1/sessions/{self.session['id']}")
         await self._leave()
 
     async def ask(self, question: str) -> Reply:
@@ -168,7 +172,10 @@ class LiveSession:
         await connected.wait()
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        response = await self._http.post(path, json=body)
+        try:
+            response = await self._http.post(path, json=body)
+        except httpx.HTTPError as error:
+            raise LiveError(f"{self._http.base_url} does not answer ({error}).") from error
         if response.is_error:
             raise LiveError(f"{path}: {response.status_code} {response.text}")
         answer: dict[str, Any] = response.json()

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import transformers
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -42,6 +43,7 @@ def ask(asked: Asked) -> None:
     Raises AskError.
     """
     console = Console(stderr=True)
+    transformers.utils.logging.disable_progress_bar()
     try:
         video = Video(asked.clip)
         until = _until(asked, video)

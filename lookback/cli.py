@@ -108,8 +108,10 @@ def gateway(
         run(GatewaySettings())
     except ValidationError as error:
         _fail(_said(error), EXIT_UNUSABLE)
-    except (BrokerError, GatewayError) as error:
+    except BrokerError as error:
         _fail(str(error))
+    except GatewayError as error:
+        _fail(str(error), EXIT_UNUSABLE)
 
 
 @app.command()

@@ -22,6 +22,8 @@ from aiortc.mediastreams import MediaStreamError
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+import server.camera  # noqa: F401  # has aioice offer 127.0.0.1 where that is the only address
+
 ANSWER_SECONDS: Final = 120.0
 CONNECT_SECONDS: Final = 20.0
 

@@ -37,6 +37,8 @@ async def serve(settings: ServeSettings) -> int:
     """Run until SIGINT or SIGTERM; the exit status."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:  # nohup
+            continue
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         async with Supervisor(settings) as supervisor:

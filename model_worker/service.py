@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import transformers
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -59,6 +60,7 @@ def run(settings: WorkerSettings) -> int:
         stream=sys.stderr,
         format="%(asctime)s worker %(levelname)s %(message)s",
     )
+    transformers.utils.logging.disable_progress_bar()
     try:
         client = connect(settings.broker_url)
         began = time.monotonic()

@@ -62,15 +62,14 @@ export class Connection {
   }
 
   /**
-   * Sends this stream, in the session that there is or in a new one.
+   * Sends this stream, in the session that there is or in a new one: `live` when it flows.
    * @param {MediaStream} stream
-   * @returns {Promise<boolean>} True once pictures flow, false where a newer wish came between.
    */
   async watch(stream) {
     const wish = ++this.#wish;
     this.#stream = stream;
     this.#hangUp();
-    return this.#establish(wish);
+    await this.#establish(wish);
   }
 
   /** Stops sending; the memory stays. */
@@ -134,17 +133,16 @@ export class Connection {
   /**
    * A session, then a camera in it, however long that takes.
    * @param {number} wish
-   * @returns {Promise<boolean>}
    */
   async #establish(wish) {
+    this.handlers.onState(this.#session ? "connecting" : "opening", "");
     for (let wait = FIRST_WAIT; wish === this.#wish; wait = Math.min(wait * 2, LONGEST_WAIT)) {
       try {
         if (!this.#session) await this.#openSession(wish);
-        if (wish !== this.#wish) return false;
-        await this.#sendCamera(wish);
-        return wish === this.#wish;
+        if (wish === this.#wish) await this.#sendCamera(wish);
+        return;
       } catch (error) {
-        if (wish !== this.#wish) return false;
+        if (wish !== this.#wish) return;
         if (error instanceof ApiError && error.status === 404) {
           this.#forgetLost("the server no longer has it");
         } else if (error instanceof ApiError && error.status === 503) {
@@ -152,6 +150,7 @@ export class Connection {
           const state = error.code === "no_room" ? "full" : "waiting";
           this.handlers.onState(state, `${error.message} Trying again in ${Math.ceil(wait)} s.`);
         } else if (error instanceof ApiError && error.status < 500) {
+          this.handlers.onState("idle", "");
           throw error; // Trying again would not help.
         } else {
           const state = error instanceof Unreachable ? "lost" : "reconnecting";
@@ -160,12 +159,10 @@ export class Connection {
         await sleep(wait);
       }
     }
-    return false;
   }
 
   /** @param {number} wish */
   async #openSession(wish) {
-    this.handlers.onState("opening", "");
     const session = await api.openSession();
     if (wish !== this.#wish) {
       api.closeOnLeaving(session.id);

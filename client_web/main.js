@@ -48,7 +48,8 @@ const connection = new Connection({
     cameraState = "";
     showState();
     if (detail) status.say(detail, "link");
-    else status.unsay("link");
+    else if (state === "live" || state === "idle") status.unsay("link");
+    if (state === "live") void viewer.play();
     if (state === "reconnecting" && chat.writing) expectAnswer();
   },
   onSession: showSession,
@@ -92,10 +93,7 @@ function showSession(session) {
     : `Answers come from ${session.model}`;
 }
 
-/**
- * @param {Source} source
- * @returns {Promise<boolean>}
- */
+/** @param {Source} source */
 async function send(source) {
   const clip = source.kind === "sample";
   suggestions.use(clip ? await sampleQuestions() : null);
@@ -103,7 +101,7 @@ async function send(source) {
     await connection.forget();
     chat.note("A new memory begins with the clip.");
   }
-  return viewer.source === source && connection.watch(source.stream);
+  if (viewer.source === source) await connection.watch(source.stream);
 }
 
 /** @param {ServerEvent} event */

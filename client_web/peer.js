@@ -2,9 +2,15 @@
  * One WebRTC connection that carries one picture track to the server.
  */
 
+import { Unsupported } from "./errors.js";
+
 const GATHERING_LIMIT = 2000; // milliseconds
 const CONNECT_LIMIT = 10_000; // milliseconds
 const DISCONNECTED_LIMIT = 3000; // milliseconds
+
+const NO_WAY =
+  "The video found no way from this browser to the server. A firewall or a VPN may block UDP " +
+  "between them. Trying again…";
 
 /**
  * @param {RTCPeerConnection} connection
@@ -82,14 +88,13 @@ export class Peer {
   #connected() {
     const connection = this.#connection;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => fail("it took too long"), CONNECT_LIMIT);
-      /** @param {string} why */
-      const fail = (why) => reject(new Error(`the video connection could not be made: ${why}`));
+      const fail = () => reject(new Unsupported(NO_WAY));
+      const timer = setTimeout(fail, CONNECT_LIMIT);
       const check = () => {
         const state = connection.connectionState;
         if (state !== "new" && state !== "connecting") clearTimeout(timer);
         if (state === "connected") resolve();
-        if (state === "failed" || state === "closed") fail(`it is ${state}`);
+        if (state === "failed" || state === "closed") fail();
       };
       connection.addEventListener("connectionstatechange", check);
       check();

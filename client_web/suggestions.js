@@ -9,7 +9,6 @@ const SMALL_WORLD = [
   "What was the first thing you saw?",
   "Have you seen a clock?",
   "What did you see before the clock?",
-  "Where was the clock?",
   "How many different things have you seen?",
 ];
 
@@ -21,7 +20,7 @@ const ANY_WORLD = [
   "Describe what you have seen so far, in order.",
 ];
 
-const SHOWN = 6;
+const SHOWN = 5;
 
 export class Suggestions {
   /** @type {SampleQuestion[] | null} */

@@ -11,7 +11,7 @@ import { WakeLock } from "./wakelock.js";
 
 /**
  * @typedef {object} ViewerHandlers
- * @property {(source: Source) => Promise<boolean>} onSource Sends it; true once pictures flow.
+ * @property {(source: Source) => Promise<void>} onSource Sends it; `play` once it can flow.
  * @property {() => void} onStop The user, or the device, has ended it.
  * @property {() => void} onChange Something about it is to be shown differently.
  * @property {(seconds: number) => void} onClip The time in the sample clip.
@@ -57,6 +57,17 @@ export class Viewer {
     return this.#source?.kind === "sample" && this.#preview.ended;
   }
 
+  /** The far end is ready: the sample clip begins, and goes on after a pause. */
+  async play() {
+    const source = this.#source;
+    if (!source || this.over) return;
+    try {
+      await source.play();
+    } catch (error) {
+      if (source === this.#source) this.handlers.onProblem(words(error, source.kind));
+    }
+  }
+
   /**
    * @param {Source["kind"]} kind
    * @param {string} [camera] The id of one camera.
@@ -76,8 +87,7 @@ export class Viewer {
       this.#source = source;
       this.#draw();
       if (kind !== "sample") await this.#follow(source);
-      if (press !== this.#press) return;
-      if ((await this.handlers.onSource(source)) && press === this.#press) await source.play();
+      if (press === this.#press) await this.handlers.onSource(source);
     } catch (error) {
       if (press !== this.#press) return;
       this.handlers.onProblem(words(error, kind));

@@ -6,6 +6,9 @@ A benchmark is a module with `DESCRIPTION` and `run(...) -> dict`, whose result 
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import compress
+from benchmarks import compress, ttft
 
-BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {"compress": compress.run}
+BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
+    "compress": compress.run,
+    "ttft": ttft.run,
+}

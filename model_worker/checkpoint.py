@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 from transformers.utils import logging
 
@@ -55,7 +56,7 @@ def read_model_type(folder: Path) -> str:
     """The `model_type` of a checkpoint's config. Raises ModelError."""
     try:
         return str(json.loads((folder / "config.json").read_text())["model_type"])
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder / 'config.json'} names no model_type ({error!r})") from error
 
 
@@ -68,7 +69,7 @@ def load_checkpoint(folder: Path, device: torch.device, dtype: torch.dtype) -> C
             folder, config=config, dtype=dtype, attn_implementation="sdpa"
         )
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the checkpoint in {folder} does not load: {error}") from error
     template = _read_template(folder)
     if template is None and not tokenizer.chat_template:

@@ -152,16 +152,18 @@ class FamilyAdapter(ABC):
         embedded: Tensor = self.model.get_input_embeddings()(tensor)
         return embedded
 
-    def forward(self, embeddings: Tensor, positions: Tensor, mask: Tensor, cache: Any) -> Tensor:
+    def forward(
+        self, embeddings: Tensor, positions: Tensor, mask: Tensor | None, cache: Any
+    ) -> Tensor:
         """The decoder layers over `[tokens, hidden]` at `positions` `[position_axes, tokens]`,
-        writing to `cache`, under `mask` `[1, 1, tokens, keys]`. Returns hidden states
-        `[tokens, hidden]`; never runs the LM head."""
+        writing to `cache`, under `mask` `[1, 1, tokens, keys]`; without both, plainly causal.
+        Returns hidden states `[tokens, hidden]`; never runs the LM head."""
         outputs = self.model.model.language_model(
             inputs_embeds=embeddings[None],
             position_ids=positions if self.position_axes == 1 else positions[:, None],
             attention_mask={"full_attention": mask},
             past_key_values=cache,
-            use_cache=True,
+            use_cache=cache is not None,
         )
         hidden: Tensor = outputs.last_hidden_state[0]
         return hidden

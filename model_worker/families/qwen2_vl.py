@@ -63,20 +63,23 @@ class Qwen2VL(FamilyAdapter):
         return self._normalise(frame, grid)
 
     def encode(self, units: Tensor, grid: Grid) -> Tensor:
+        shape = [1, grid.rows * self._merge, grid.columns * self._merge]
+        outputs = self.model.get_video_features(
+            self.patches(units, grid).to(self.device, self.dtype),
+            video_grid_thw=torch.tensor([shape] * len(units), device=self.device),
+        )
+        return torch.stack(tuple(outputs.pooler_output))
+
+    def patches(self, units: Tensor, grid: Grid) -> Tensor:
+        """`[units, frames, 3, height, width]` as the tower takes it: one row a patch, merged
+        cells row by row, inside a cell its patches; in a row colour, frame, height, width."""
         count, frames = units.shape[:2]
-        split = units.view(
+        cells = units.view(
             count, frames, 3,
             grid.rows, self._merge, self._patch,
             grid.columns, self._merge, self._patch,
         )  # fmt: skip
-        # One row a patch: merged cells row by row, inside a cell its patches, then the pixels.
-        patches = split.permute(0, 3, 6, 4, 7, 2, 1, 5, 8).flatten(5).flatten(0, 4)
-        shape = [1, grid.rows * self._merge, grid.columns * self._merge]
-        outputs = self.model.get_video_features(
-            patches.to(self.device, self.dtype),
-            video_grid_thw=torch.tensor([shape] * count, device=self.device),
-        )
-        return torch.stack(tuple(outputs.pooler_output))
+        return cells.permute(0, 3, 6, 4, 7, 2, 1, 5, 8).flatten(5).flatten(0, 4)
 
     def time_position(self, units: int, seconds: float, grid: Grid) -> int:
         if self._per_second is None:

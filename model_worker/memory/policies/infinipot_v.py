@@ -100,7 +100,7 @@ def _novelty(keys: Tensor, patch_index: Tensor, older: int, patches: int) -> Ten
 
 def _norms(values: Tensor) -> Tensor:
     """L2 norms `[tokens]` of values `[tokens, head_dim]`."""
-    norms = torch.linalg.vector_norm(values, dim=-1, dtype=torch.float32)
+    norms: Tensor = torch.linalg.vector_norm(values, dim=-1, dtype=torch.float32)
     return norms.nan_to_num_(nan=-1.0, posinf=-1.0)
 
 

@@ -1,0 +1,95 @@
+"""Loading, arithmetic before allocation, and refusals."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from model_worker.engine import Engine, ModelError
+from training.checkpoint import build_model, build_tokenizer
+
+
+def test_loads_a_folder_and_says_what_it_is(checkpoints: dict[str, Path]) -> None:
+    for name, folder in checkpoints.items():
+        engine = Engine.load(folder)
+        assert engine.family == name
+        assert engine.name == folder.name
+        assert engine.adapter.dtype == torch.float32
+        assert engine.device.type in ("cpu", "cuda")
+        assert not engine.adapter.model.training
+
+
+def test_the_embedded_models_shape_gets_its_sizes(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer()
+    build_model(tokenizer).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    engine = Engine.load(tmp_path, device="cpu")
+    assert engine.frame_size == (96, 96)
+    assert engine.tokens_per_frame == 9
+    assert engine.default_budget_tokens == 216
+    session = engine.open_session()
+    assert session.memory.cap_tokens == 288 == engine.cap_tokens(216)
+    assert session.memory.kv_bytes == engine.session_bytes(216)
+
+
+def test_an_unknown_family_is_refused_before_anything_loads(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    with pytest.raises(ModelError, match="'gpt2' is not supported; known: llava_onevision"):
+        Engine.load(tmp_path)
+
+
+def test_unusable_devices_and_dtypes_are_refused(checkpoints: dict[str, Path]) -> None:
+    folder = checkpoints["llava_onevision"]
+    with pytest.raises(ModelError, match="device"):
+        Engine.load(folder, device="abacus")
+    with pytest.raises(ModelError, match="dtype"):
+        Engine.load(folder, dtype="int3")
+
+
+def test_sliding_windows_are_refused(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(checkpoints["llava_onevision"], tmp_path / "copy"))
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["layer_types"] = ["sliding_attention"] * 3
+    config["text_config"]["use_sliding_window"] = True
+    config["text_config"]["sliding_window"] = 8
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="sliding-window"):
+        Engine.load(folder)
+
+
+def test_bytes_grow_with_the_budget_by_so_many_a_token(llava: Engine) -> None:
+    per_token = 3 * 2 * 2 * 12 * 4  # layers, keys and values, heads, head_dim, float32
+    assert llava.session_bytes(100) - llava.session_bytes(60) == 40 * per_token
+
+
+@pytest.mark.parametrize("budget", [-1, 0, 3])
+def test_a_budget_below_one_frame_is_refused(llava: Engine, budget: int) -> None:
+    with pytest.raises(ValueError, match="raise budget_tokens"):
+        llava.open_session(budget_tokens=budget)
+
+
+def test_a_budget_that_the_policy_cannot_use_is_refused(llava: Engine) -> None:
+    with pytest.raises(ValueError, match="raise budget_tokens"):
+        llava.open_session(budget_tokens=7)  # half of it cannot hold a recent frame of 4
+    llava.open_session(budget_tokens=7, policy="recency")
+
+
+def test_a_budget_beyond_the_models_positions_is_refused(llava: Engine) -> None:
+    with pytest.raises(ValueError, match="lower budget_tokens"):
+        llava.open_session(budget_tokens=4000)
+
+
+def test_an_unknown_policy_is_refused(llava: Engine) -> None:
+    with pytest.raises(ValueError, match="unknown policy"):
+        llava.open_session(policy="magic")
+
+
+def test_threads_are_set(checkpoints: dict[str, Path]) -> None:
+    before = torch.get_num_threads()
+    try:
+        Engine.load(checkpoints["llava_onevision"], threads=2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -1,7 +1,8 @@
 """Errors that a client is told, in one shape for HTTP and for the websocket."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+RETRY_SECONDS: Final = 2.0
 Kind = Literal["invalid_request_error", "server_error"]
 
 
@@ -40,6 +41,26 @@ class ServiceError(ClientError):
     """Something on our side is missing or full; trying again may help."""
 
     kind: Kind = "server_error"
+
+
+def broker_unavailable(why: object) -> ServiceError:
+    """Nothing can be reached through the broker now."""
+    return ServiceError(
+        "broker_unavailable",
+        f"The broker does not answer ({why}).",
+        status=503,
+        retry_after=RETRY_SECONDS,
+    )
+
+
+def no_worker() -> ServiceError:
+    """Nobody can take a session now."""
+    return ServiceError(
+        "no_worker",
+        "No model worker is running yet: wait for it, or start one (lookback worker).",
+        status=503,
+        retry_after=RETRY_SECONDS,
+    )
 
 
 def unknown_session(session: str) -> ClientError:

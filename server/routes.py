@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, WebSocket
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
-from server.errors import ServiceError
+from server.errors import broker_unavailable, no_worker
 from server.realtime import converse
 from server.sessions import Sessions
 from server.workers import Workers
@@ -45,10 +45,8 @@ async def health() -> dict[str, str]:
 async def ready(request: Request) -> dict[str, Any]:
     """A session can be opened: a worker lives."""
     workers: Workers = request.app.state.workers
-    if not workers.reachable:
-        raise ServiceError("broker_unavailable", "The broker does not answer.", status=503)
     if workers.card is None:
-        raise ServiceError("no_worker", "No model worker is running yet.", status=503)
+        raise no_worker() if workers.reachable else broker_unavailable("it is away")
     return {"worker": msgspec.to_builtins(workers.card)}
 
 

@@ -22,7 +22,7 @@ from messages.workers import WorkerCard
 from server.broadcast import Broadcast, Event, Subscription
 from server.camera import Camera
 from server.conversation import Conversation
-from server.errors import ClientError, ServiceError, unknown_session
+from server.errors import ClientError, ServiceError, broker_unavailable, unknown_session
 from server.events import ClientEvent, ItemCreate, ResponseCreate
 from server.feed import FrameFeed
 from server.settings import GatewaySettings
@@ -40,9 +40,7 @@ async def send(broker: Any, message: ToWorker) -> None:
     try:
         await broker.xadd(keys.CONTROL, entry, maxlen=keys.CONTROL_LENGTH, approximate=False)
     except RedisError as error:
-        raise ServiceError(
-            "broker_unavailable", f"The broker does not answer ({error}).", status=503
-        ) from error
+        raise broker_unavailable(error) from error
 
 
 class Session:

@@ -13,7 +13,14 @@ from messages import keys
 from messages.codec import MalformedMessage, decode_to_gateway
 from messages.sessions import CloseSession, OpenSession, SessionOpened, SessionRefused
 from messages.workers import WorkerCard
-from server.errors import ClientError, ServiceError, unknown_session
+from server.errors import (
+    RETRY_SECONDS,
+    ClientError,
+    ServiceError,
+    broker_unavailable,
+    no_worker,
+    unknown_session,
+)
 from server.session import Session, send
 from server.settings import GatewaySettings
 from server.workers import Workers
@@ -22,7 +29,6 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.25
 _ALIVE_SECONDS = 2.0
-_NO_WORKER_RETRY_SECONDS = 2.0
 
 
 class Sessions:
@@ -50,21 +56,14 @@ class Sessions:
         ClientError where the budget can never fit."""
         card = self._workers.card
         if card is None:
-            raise ServiceError(
-                "no_worker",
-                "No model worker is running yet: wait for it, or start one (lookback worker).",
-                status=503,
-                retry_after=_NO_WORKER_RETRY_SECONDS,
-            )
+            raise no_worker() if self._workers.reachable else broker_unavailable("it is away")
         identity = secrets.token_urlsafe(16)
         try:
             await self._broker.set(keys.alive(identity), b"1", ex=keys.ALIVE_TTL_SECONDS)
             await send(self._broker, OpenSession(identity, budget_tokens))
             opened, entry = await self._opened(identity)
         except RedisError as error:
-            raise ServiceError(
-                "broker_unavailable", f"The broker does not answer ({error}).", status=503
-            ) from error
+            raise broker_unavailable(error) from error
         return self._add(opened, entry, card)
 
     async def close(self, session: Session, reason: str, message: str) -> None:
@@ -133,7 +132,7 @@ class Sessions:
             "worker_silent",
             "The model worker did not answer in time; it may be very busy.",
             status=503,
-            retry_after=_NO_WORKER_RETRY_SECONDS,
+            retry_after=RETRY_SECONDS,
         )
 
     def _add(self, opened: SessionOpened, entry: bytes, card: WorkerCard) -> Session:

@@ -331,6 +331,7 @@ async def eventually(test: Callable[[], Any], seconds: float = 20) -> Any:
 def tools() -> Any:
     """The helpers above, for tests, which cannot import this file."""
     return SimpleNamespace(
+        CARD=CARD,
         MovingPicture=MovingPicture,
         PeerWorker=PeerWorker,
         serving=_serving,

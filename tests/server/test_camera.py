@@ -15,7 +15,10 @@ from aiortc.mediastreams import AudioStreamTrack
 
 from broker.connection import connect
 from messages import keys
-from server.camera import SDP_BYTES, with_start_bitrate
+from server.camera import SDP_BYTES, Camera, with_start_bitrate
+from server.errors import ClientError
+from server.feed import FrameFeed
+from server.settings import GatewaySettings
 
 
 def _of(worker: Any, session: str) -> list[Any]:
@@ -198,6 +201,41 @@ async def test_broken_offers_are_refused_in_words(
     assert len(reply.json()["error"]["message"]) > 20
     state = await asyncio.to_thread(httpx.get, f"{gateway}/v1/sessions/{session}")
     assert state.json()["camera"]["state"] == "none"
+
+
+async def test_mangled_offers_end_in_an_answer_or_in_words() -> None:
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTransceiver("video", direction="sendonly")
+    await peer.setLocalDescription(await peer.createOffer())
+    lines = peer.localDescription.sdp.splitlines()
+    await peer.close()
+    random = np.random.default_rng(0)
+    settings = GatewaySettings()
+    outcomes = set()
+    for _ in range(60):
+        mangled = list(lines)
+        for _ in range(random.integers(1, 4)):
+            at = int(random.integers(1, len(mangled)))
+            match random.integers(4):
+                case 0:
+                    del mangled[at]
+                case 1:
+                    mangled[at] = mangled[at][: random.integers(0, len(mangled[at]))]
+                case 2:
+                    mangled[at] = mangled[at].replace("9", "x").replace(":", " ")
+                case _:
+                    mangled.insert(at, mangled[int(random.integers(1, len(mangled)))])
+        feed = FrameFeed("none", settings, None, (96, 96), 1, lambda message: None)
+        camera = Camera(feed, settings, lambda: None)
+        try:
+            answer = await camera.answer("\r\n".join(mangled) + "\r\n")
+            assert answer.startswith("v=0")
+            outcomes.add("answered")
+        except ClientError as error:
+            outcomes.add(error.code)
+        await camera.close()
+        assert camera.state == "gone"
+    assert {"answered", "invalid_offer"} <= outcomes
 
 
 @pytest.mark.parametrize(

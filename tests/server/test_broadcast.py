@@ -1,0 +1,64 @@
+"""Events are numbered, heard in order, replayed to those who return, and never pile up."""
+
+from typing import Any
+
+from server.broadcast import HISTORY, Broadcast, Subscription
+
+
+async def _all(subscription: Subscription) -> list[dict[str, Any]]:
+    subscription.end()
+    return [event async for event in subscription]
+
+
+async def test_everybody_hears_everything_in_order() -> None:
+    broadcast = Broadcast()
+    one, other = (broadcast.subscribe({"type": "hello"}) for _ in range(2))
+    for number in range(5):
+        broadcast.publish({"type": "tick", "number": number})
+    heard = [await _all(one), await _all(other)]
+    assert [e.get("number") for e in heard[0]] == [None, 0, 1, 2, 3, 4]
+    assert heard[0][1:] == heard[1][1:]
+    ids = [e["event_id"] for e in heard[0]]
+    assert ids == sorted(set(ids))
+
+
+async def test_a_returning_client_hears_what_it_missed_and_no_more() -> None:
+    broadcast = Broadcast()
+    first = broadcast.subscribe({"type": "hello"})
+    broadcast.publish({"type": "heard"})
+    broadcast.unsubscribe(first)
+    last = [event async for event in first][-1]["event_id"]
+    broadcast.publish({"type": "missed"})
+    again = await _all(broadcast.subscribe({"type": "hello"}, after=last))
+    assert [e["type"] for e in again] == ["hello", "missed"]
+    new = await _all(broadcast.subscribe({"type": "hello"}))
+    assert [e["type"] for e in new] == ["hello"]
+
+
+async def test_what_is_kept_is_bounded() -> None:
+    broadcast = Broadcast()
+    for _ in range(2 * HISTORY):
+        broadcast.publish({"type": "tick"})
+    assert len(broadcast._history) == HISTORY
+
+
+async def test_who_never_reads_is_let_go_and_the_others_are_not() -> None:
+    broadcast = Broadcast()
+    sleeper = broadcast.subscribe({"type": "hello"})
+    for _ in range(600):
+        broadcast.publish({"type": "tick"})
+    assert sleeper.overflowed
+    reader = broadcast.subscribe({"type": "hello"})
+    broadcast.publish({"type": "tick"})
+    assert not reader.overflowed
+    assert [e["type"] for e in await _all(reader)] == ["hello", "tick"]
+
+
+async def test_the_end_comes_after_what_was_said() -> None:
+    broadcast = Broadcast()
+    subscription = broadcast.subscribe({"type": "hello"})
+    broadcast.publish({"type": "goodbye"})
+    broadcast.end()
+    broadcast.publish({"type": "too late"})
+    assert [event["type"] async for event in subscription] == ["hello", "goodbye"]
+    assert len(broadcast) == 0

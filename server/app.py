@@ -24,6 +24,8 @@ from server.settings import GatewaySettings
 from server.tasks import stop
 from server.workers import Workers
 
+log = logging.getLogger(__name__)
+
 _LARGEST_MESSAGE: Final = 2**20  # bytes; events above 64 KiB get an error, above this the door
 _PING_SECONDS: Final = 5.0
 _PONG_SECONDS: Final = 15.0
@@ -77,7 +79,8 @@ def run(settings: GatewaySettings) -> None:
     connect(settings.broker_url).close()  # so that a wrong address is one line and no traceback
     config = uvicorn.Config(
         create_app(settings),
-        log_level=settings.log_level,
+        # Its access lines hold session ids, which open sessions: they stay out of logs.
+        log_level="warning",
         access_log=False,
         ssl_certfile=settings.ssl_certfile,
         ssl_keyfile=settings.ssl_keyfile,
@@ -87,6 +90,8 @@ def run(settings: GatewaySettings) -> None:
         timeout_graceful_shutdown=3,
     )
     with _listening(settings) as listener:
+        scheme = "https" if settings.ssl_certfile else "http"
+        log.info("listening on %s://%s:%d", scheme, settings.host, listener.getsockname()[1])
         uvicorn.Server(config).run(sockets=[listener])
 
 

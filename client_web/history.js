@@ -2,14 +2,12 @@
  * A curve of how full the memory was: it climbs to the cap, is compressed, and climbs again.
  */
 
-const POINTS = 121; // two minutes
+const POINTS = 121; // one a second: two minutes
 const HEIGHT = 100; // of the drawing; the page stretches it
-const EVERY = 1000; // milliseconds between two points
 
 export class History {
   /** @type {number[]} */
   #shares = [];
-  #last = 0;
 
   /** @param {SVGElement} drawing With one polyline and one polygon. */
   constructor(drawing) {
@@ -23,11 +21,8 @@ export class History {
     this.#draw();
   }
 
-  /** @param {number} share Of the cap, 0 to 1; within one interval the newest one counts. */
+  /** @param {number} share Of the cap, 0 to 1. */
   add(share) {
-    const now = performance.now();
-    if (this.#shares.length > 0 && now - this.#last < EVERY) this.#shares.pop();
-    else this.#last = now;
     this.#shares.push(share);
     if (this.#shares.length > POINTS) this.#shares.shift();
     this.#draw();

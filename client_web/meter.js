@@ -21,6 +21,10 @@ export class Meter {
     const drawing = /** @type {SVGElement} */ (root.querySelector("svg"));
     this.history = new History(drawing);
     window.setInterval(() => this.#tick(), 250);
+    window.setInterval(() => {
+      const held = this.#memory;
+      if (held && held.cap_tokens > 0) this.history.add(held.tokens / held.cap_tokens);
+    }, 1000);
     this.#draw();
   }
 
@@ -40,7 +44,6 @@ export class Meter {
   update(memory) {
     this.#memory = memory;
     this.#heardAt = performance.now();
-    if (memory.cap_tokens > 0) this.history.add(memory.tokens / memory.cap_tokens);
     this.#draw();
   }
 

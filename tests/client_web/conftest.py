@@ -243,14 +243,15 @@ class Browser:
             "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}",
         ]  # fmt: skip
 
-    def open(self, *, allowed: bool = True, **options: Any) -> Page:
-        """An empty page. allowed: the answer to the question for the camera; the rest is as for
-        Playwright's contexts."""
+    def open(self, *, allowed: bool = True, name: str = "", **options: Any) -> Page:
+        """An empty page. allowed: the answer to the question for the camera. name: of a machine
+        that is really this one. The rest is as for Playwright's contexts."""
         answer = "--use-fake-ui-for-media-stream" + ("" if allowed else "=deny")
+        names = [f"--host-resolver-rules=MAP {name} 127.0.0.1"] if name else []
         self._context = self._playwright.chromium.launch_persistent_context(
             self._profile,
             executable_path=self._path,
-            args=[*self._arguments, answer],
+            args=[*self._arguments, answer, *names],
             **options,
         )
         self._context.set_default_timeout(PATIENCE)

@@ -16,6 +16,7 @@ __all__ = ["Engine", "ModelError"]
 _BUDGET_UNITS = 24
 _BLOCK_UNITS = 8
 _SCRATCH_TOKENS = 1024
+_SMALL_MODEL = 50_000_000  # parameters
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -45,18 +46,22 @@ class Engine:
         """Load a checkpoint from a folder or a hub id.
 
         `device` and `dtype` "auto" are CUDA with bfloat16 where there is one, else the CPU with
-        float32. `threads` bounds the CPU threads of the whole process. Raises ModelError.
+        float32. `threads` bounds the CPU threads of the whole process; None is one for a small
+        model on a CPU, whose operations are over before a second thread is awake, and torch's
+        choice for others. Raises ModelError.
         """
         chosen = _choose_device(device)
         if dtype == "auto":
             dtype = "bfloat16" if chosen.type == "cuda" else "float32"
         if dtype not in _DTYPES:
             raise ModelError(f"unknown dtype {dtype!r}; known: auto, {', '.join(_DTYPES)}")
-        if threads is not None:
-            torch.set_num_threads(threads)
         folder = resolve_folder(model)
         family = find_family(read_model_type(folder))
         checkpoint = load_checkpoint(folder, chosen, _DTYPES[dtype])
+        if threads is None and chosen.type == "cpu":
+            threads = 1 if checkpoint.model.num_parameters() < _SMALL_MODEL else None
+        if threads is not None:
+            torch.set_num_threads(threads)
         name = str(model) if not Path(model).expanduser().is_dir() else folder.resolve().name
         return cls(family(checkpoint), name)
 

@@ -91,5 +91,7 @@ def test_threads_are_set(checkpoints: dict[str, Path]) -> None:
     try:
         Engine.load(checkpoints["llava_onevision"], threads=2)
         assert torch.get_num_threads() == 2
+        Engine.load(checkpoints["llava_onevision"], device="cpu")
+        assert torch.get_num_threads() == 1, "one is best for a small model"
     finally:
         torch.set_num_threads(before)

@@ -35,9 +35,11 @@ class Leases:
             return list(self._kept_alive_at)
 
     def claim(self, session: str) -> bool:
-        """Of all workers that read the control stream, one gets True."""
-        key = keys.owner(session)
-        if not self._client.set(key, self._worker, nx=True, ex=keys.OWNER_TTL_SECONDS):
+        """Of all workers that read the control stream, one gets True, however often it asks."""
+        key, name = keys.owner(session), self._worker.encode()
+        if not self._client.set(key, name, nx=True, ex=keys.OWNER_TTL_SECONDS) and (
+            self._client.get(key) != name  # an earlier reply may have been lost
+        ):
             return False
         with self._lock:
             self._kept_alive_at[session] = time.monotonic() + keys.ALIVE_TTL_SECONDS

@@ -26,6 +26,7 @@ from messages import keys
 from messages.codec import (
     MalformedMessage,
     ToGateway,
+    ToWorker,
     decode_frame,
     decode_to_worker,
     encode,
@@ -196,10 +197,16 @@ class Service:
         except MalformedMessage as error:
             log.warning("%s: left out a message that is none of ours: %s", stream, error)
             return
-        if message.session in self._leases or (
-            isinstance(message, OpenSession) and self._leases.claim(message.session)
-        ):
+        if message.session in self._leases or self._takes(message):
             self._mailbox.put(message)
+
+    def _takes(self, message: ToWorker) -> bool:
+        """Whether a session that this worker does not hold yet becomes its own."""
+        return (
+            isinstance(message, OpenSession)
+            and message.worker in (None, self._card.worker)
+            and self._leases.claim(message.session)
+        )
 
     # -- the writer's thread --------------------------------------------------------------
 

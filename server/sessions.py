@@ -60,7 +60,7 @@ class Sessions:
         identity = secrets.token_urlsafe(16)
         try:
             await self._broker.set(keys.alive(identity), b"1", ex=keys.ALIVE_TTL_SECONDS)
-            await send(self._broker, OpenSession(identity, budget_tokens))
+            await send(self._broker, OpenSession(identity, budget_tokens, card.worker))
             opened, entry = await self._opened(identity)
         except RedisError as error:
             raise broker_unavailable(error) from error

@@ -262,6 +262,17 @@ def test_a_full_worker_refuses_and_a_closed_session_makes_room(peer: Peer) -> No
     peer.opened()
 
 
+def test_a_session_meant_for_another_worker_is_left_to_it(peer: Peer) -> None:
+    card = peer.card()
+    assert card is not None
+    peer.client.set(keys.alive("theirs"), 1, ex=60)
+    peer.control(OpenSession("theirs", worker="another"))
+    peer.control(OpenSession("mine", worker=card.worker))
+    peer.wait("mine", SessionOpened)
+    assert peer.events("theirs") == []
+    assert not peer.client.exists(keys.owner("theirs"))
+
+
 def test_an_impossible_budget_is_refused_for_good(peer: Peer) -> None:
     refused = peer.wait(peer.open(budget_tokens=1), SessionRefused)
     assert refused.retry_after is None

@@ -67,3 +67,15 @@ def test_a_model_that_knows_nothing_fails_and_says_so(clip: Path, model: Path) -
     assert 0 < outcome["peak_tokens"] <= outcome["cap_tokens"]
     assert len(outcome["ttft_seconds"]) == 2
     assert all(question["answer"] for question in outcome["questions"])
+
+
+@pytest.mark.timeout(600)  # the clip plays for two minutes
+def test_the_shipped_model_answers_about_the_shipped_clip() -> None:
+    status, outcome, _ = play()
+    wrong = [question for question in outcome["questions"] if not question["right"]]
+    assert status == 0, wrong
+    assert len(outcome["questions"]) >= 8
+    assert outcome["correct"] >= 0.9 * len(outcome["questions"])
+    assert outcome["compressions"] > 0
+    assert outcome["peak_tokens"] <= outcome["cap_tokens"]
+    assert outcome["frames_dropped"] == 0

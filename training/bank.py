@@ -77,13 +77,11 @@ def main() -> None:
     stage.load_state_dict(torch.load(args.tower, weights_only=True)["stage"])
     stage.eval()
     begun = time.monotonic()
-    parts: list[Tensor] = []
+    # One loading process keeps the order of the combinations.
+    loader = DataLoader(Renderings(args.variants, args.seed), None, num_workers=1)
     with torch.inference_mode():
-        # One loading process keeps the order of the combinations.
-        for pictures in DataLoader(Renderings(args.variants, args.seed), None, num_workers=1):
-            parts.append(stage.features(pictures))
-    scenes = torch.cat(list(parts[:COMBINATIONS]))
-    empties = torch.cat(list(parts[COMBINATIONS:]))
+        parts = [stage.features(pictures) for pictures in loader]
+    scenes, empties = torch.cat(parts[:COMBINATIONS]), torch.cat(parts[COMBINATIONS:])
     torch.save({"scenes": scenes, "empties": empties, "variants": args.variants}, args.out)
     print(f"{len(scenes)} + {len(empties)} frames in {time.monotonic() - begun:.0f} s")
 

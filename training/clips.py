@@ -132,7 +132,8 @@ class ClipBatches(IterableDataset[Clips]):
         self, phase: Phase, tokens: int, variants: int, seed: int, questions: int = 10,
         held_out: bool = False,
     ) -> None:  # fmt: skip
-        self.dial = torch.ones(len(phase) + len(KINDS), dtype=torch.float64).share_memory_()
+        self.dial = torch.ones(len(phase) + len(KINDS), dtype=torch.float64)
+        self.dial.share_memory_()  # type: ignore[no-untyped-call]
         self.token_budget, self.variants, self.seed = tokens, variants, seed
         self.questions, self.held_out = questions, held_out
         self.turn_to(phase)

@@ -5,9 +5,12 @@ Knows nothing about questions or models. Needs the Debian package fonts-noto-col
 
 import os
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +48,8 @@ def background(colour: int, side: int, rng: np.random.Generator) -> NDArray[np.f
     ramp = np.linspace(-1, 1, side, dtype=np.float32)
     gx, gy = rng.normal(0, 0.06, 2)
     gain = 1.0 + gx * ramp[None, :, None] + gy * ramp[:, None, None] + 0.03 * light
-    return base * gain
+    lit: NDArray[np.float32] = base * gain
+    return lit
 
 
 def paste(
@@ -87,7 +91,9 @@ def degrade(picture: NDArray[np.float32], rng: np.random.Generator) -> Picture:
     quality = int(rng.integers(50, 95))
     ok, data = cv2.imencode(".jpg", out[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert ok
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    shot = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert shot is not None
+    return np.ascontiguousarray(shot[..., ::-1])
 
 
 def still(obj: int | None, place: int, colour: int, side: int, rng: np.random.Generator) -> Picture:
@@ -106,27 +112,20 @@ def through_codec(
     frames: list[Picture], codec: str, bit_rate: int, rate: int = 10
 ) -> Iterator[Picture]:
     """The same frames after a lossy video codec (`libvpx` or `libx264`) at `bit_rate` bits/s."""
-    import av
-
-    encoder = av.CodecContext.create(codec, "w")
+    encoder: Any = av.CodecContext.create(codec, "w")
     encoder.width, encoder.height = frames[0].shape[1], frames[0].shape[0]
     encoder.pix_fmt, encoder.bit_rate = "yuv420p", bit_rate
-    from fractions import Fraction
-
     encoder.time_base, encoder.framerate = Fraction(1, rate), Fraction(rate)
     if codec == "libx264":
         encoder.options = {"preset": "ultrafast", "tune": "zerolatency"}
     else:
         encoder.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
-    decoder = av.CodecContext.create({"libvpx": "vp8", "libx264": "h264"}[codec], "r")
+    decoder: Any = av.CodecContext.create({"libvpx": "vp8", "libx264": "h264"}[codec], "r")
     packets = []
     for i, frame in enumerate(frames):
         picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
         picture.pts = i
         packets += encoder.encode(picture)
-    packets += encoder.encode(None)
-    for packet in packets:
+    for packet in (*packets, *encoder.encode(None), None):
         for out in decoder.decode(packet):
             yield out.to_ndarray(format="rgb24")
-    for out in decoder.decode(None):
-        yield out.to_ndarray(format="rgb24")

@@ -23,7 +23,7 @@ from transformers import LlavaOnevisionForConditionalGeneration
 
 from training.checkpoint import GRID, PATCH, SIDE, build_model, build_tokenizer
 from training.optimise import Optimisers, warm_cosine
-from training.render import still
+from training.render import Picture, still
 from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_NAMES, PLACES, is_held_out
 
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
@@ -45,7 +45,8 @@ class Frames(IterableDataset[tuple[Tensor, Tensor]]):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng(self.seed)
         while True:
-            pictures, labels = [], []
+            pictures: list[Picture] = []
+            labels: list[tuple[int, int, int]] = []
             while len(pictures) < self.batch:
                 obj = int(rng.integers(len(OBJECT_NAMES)))
                 place = int(rng.integers(len(PLACE_NAMES)))
@@ -86,7 +87,8 @@ class Stage0(nn.Module):
     def features(self, pictures: Tensor) -> Tensor:
         """[n, tokens_per_frame, hidden] as the decoder will see them."""
         out = self.core.get_video_features(to_pixels(pictures)[:, None])
-        return out.pooler_output[:, :-1]
+        tokens: Tensor = out.pooler_output[:, :-1]
+        return tokens
 
     def forward(self, pictures: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
         features = self.features(pictures)

@@ -27,9 +27,10 @@ def test_training_writes_conversations_as_the_chat_template_does() -> None:
     tokenizer = build_tokenizer()
     turns = [Exchange("now", "What is it now?", "It is a cup."), Exchange("last", "what?", "x")]
     tokens, _, _, _ = encode_branch(turns, np.random.default_rng(0), blur=0.0)
+    text_item = {"type": "text", "text": "What is it now?"}
     text = tokenizer.apply_chat_template(
         [
-            {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "What is it now?"}]},
+            {"role": "user", "content": [{"type": "video"}, text_item]},
             {"role": "assistant", "content": "It is a cup."},
             {"role": "user", "content": "what?"},
             {"role": "assistant", "content": "x"},

@@ -297,7 +297,7 @@ class Client:
 
     async def until(self, kind: str, test: Callable[[Any], bool] = lambda e: True) -> Any:
         """Reads on to the next event of this type that passes the test."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 event = json.loads(await self.websocket.recv())
                 self.events.append(event)
@@ -318,7 +318,7 @@ async def talking(url: str, session: str, after: str | None = None) -> AsyncIter
         yield Client(websocket)
 
 
-async def eventually(test: Callable[[], Any], seconds: float = 20) -> Any:
+async def eventually(test: Callable[[], Any], seconds: float = 60) -> Any:
     """The first true value of the test, which is tried again until then."""
     deadline = time.monotonic() + seconds
     while not (value := test()):

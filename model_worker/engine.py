@@ -9,6 +9,7 @@ from model_worker.families import find_family
 from model_worker.families.base import FamilyAdapter
 from model_worker.memory.cache import CacheShape
 from model_worker.memory.policies import make_policy
+from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.session import Session
 
 __all__ = ["Engine", "ModelError"]
@@ -77,7 +78,7 @@ class Engine:
         self,
         *,
         budget_tokens: int | None = None,
-        policy: str = "infinipot_v",
+        policy: str | CompressionPolicy = "infinipot_v",
         history_turns: int = 8,
         longest_position: int | None = None,
     ) -> Session:
@@ -89,7 +90,7 @@ class Engine:
         """
         shape = self._shape(self.default_budget_tokens if budget_tokens is None else budget_tokens)
         self._check_positions(shape, longest_position or self.adapter.longest_position)
-        chosen = make_policy(policy)
+        chosen = make_policy(policy) if isinstance(policy, str) else policy
         chosen.recent_frames(shape.cap, shape.budget, self.adapter.most_tokens_per_unit)
         return Session(self.adapter, shape, chosen, history_turns, longest_position)
 

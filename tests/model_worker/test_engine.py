@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from model_worker.engine import Engine, ModelError
+from model_worker.memory.policies.infinipot_v import InfiniPotV
 from training.checkpoint import build_model, build_tokenizer
 
 
@@ -84,6 +85,10 @@ def test_a_budget_beyond_the_models_positions_is_refused(llava: Engine) -> None:
 def test_an_unknown_policy_is_refused(llava: Engine) -> None:
     with pytest.raises(ValueError, match="unknown policy"):
         llava.open_session(policy="magic")
+
+
+def test_a_policy_may_come_with_its_own_settings(llava: Engine) -> None:
+    llava.open_session(budget_tokens=7, policy=InfiniPotV(tar_ratio=0.9))
 
 
 def test_threads_are_set(checkpoints: dict[str, Path]) -> None:

@@ -5,6 +5,7 @@ kept where its key is least like the recent keys of the same patch. VaN, value n
 the rest is filled with the largest values.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -83,19 +84,29 @@ def select(
 
 def _novelty(keys: Tensor, patch_index: Tensor, older: int, patches: int) -> Tensor:
     """TaR scores `[older]` of one head. `keys` `[tokens, head_dim]`, `patch_index` `[tokens]`."""
-    recent = torch.nn.functional.normalize(keys[older:].float(), dim=-1, eps=_TINY)
-    recent_patches = patch_index[older:]
-    mean = recent.new_zeros(patches, keys.shape[-1]).index_add_(0, recent_patches, recent)
-    count = recent.new_zeros(patches).index_add_(0, recent_patches, recent.new_ones(len(recent)))
-    mean /= count.clamp_min_(1.0)[:, None]
-    scores = recent.new_empty(older)
-    for start in range(0, older, _CHUNK):
-        part = slice(start, min(start + _CHUNK, older))
+    tokens, head_dim = keys.shape
+    mean = keys.new_zeros(patches, head_dim, dtype=torch.float32)
+    for part in _chunks(older, tokens):
+        recent = keys[part].float()
+        mean.index_add_(0, patch_index[part], recent / _length(recent)[:, None])
+    count = torch.bincount(patch_index[older:], minlength=patches)
+    mean /= count.clamp_min_(1)[:, None]
+    scores = mean.new_empty(older)
+    for part in _chunks(0, older):
         past = keys[part].float()
         likeness = mean.index_select(0, patch_index[part]).mul_(past).sum(dim=-1)
-        norm = torch.linalg.vector_norm(past, dim=-1).clamp_min_(_TINY)
-        torch.div(likeness, norm, out=scores[part])
+        torch.div(likeness, _length(past), out=scores[part])
     return scores.neg_().nan_to_num_(nan=-2.0)  # a broken key is less novel than any other
+
+
+def _chunks(start: int, end: int) -> Iterator[slice]:
+    for first in range(start, end, _CHUNK):
+        yield slice(first, min(first + _CHUNK, end))
+
+
+def _length(keys: Tensor) -> Tensor:
+    norms: Tensor = torch.linalg.vector_norm(keys, dim=-1)
+    return norms.clamp_min_(_TINY)
 
 
 def _norms(values: Tensor) -> Tensor:

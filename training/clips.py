@@ -39,6 +39,7 @@ class Clips:
     named: Tensor  # [M, 3] clip, question and token of every object named in a question
     facts: Tensor  # [M, 5] of that object: FACTS, else IGNORE
     stretch: float  # positions of a frame are multiplied by this
+    keep: float  # share of the ground's tokens that are never evicted
 
 
 @lru_cache(maxsize=200_000)
@@ -123,6 +124,7 @@ class Phase(NamedTuple):
     most_turns: int = 1
     blur: float = 0.0  # share of questions with an unknown word
     stretch_share: float = 0.0  # of batches whose frames lie further apart in position
+    forget_share: float = 0.0  # of batches in which tokens are evicted
 
 
 class ClipBatches(IterableDataset[Clips]):
@@ -146,8 +148,8 @@ class ClipBatches(IterableDataset[Clips]):
 
     @property
     def phase(self) -> Phase:
-        shortest, longest, turns, blur, share = self.dial[: len(Phase._fields)].tolist()
-        return Phase(int(shortest), int(longest), int(turns), blur, share)
+        shortest, longest, turns, *shares = self.dial[: len(Phase._fields)].tolist()
+        return Phase(int(shortest), int(longest), int(turns), *shares)
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -160,7 +162,8 @@ class ClipBatches(IterableDataset[Clips]):
         while True:
             phase = self.phase
             length = int(np.exp(rng.uniform(np.log(phase.shortest), np.log(phase.longest + 0.99))))
-            size = max(2, self.token_budget // (9 * length + 20 * self.questions))
+            each = 9 * length + 11 * self.questions * (1 + phase.most_turns)
+            size = max(2, self.token_budget // each)
             yield self.batch(length, size, rng)
 
     def batch(self, length: int, size: int, rng: np.random.Generator) -> Clips:
@@ -203,6 +206,7 @@ class ClipBatches(IterableDataset[Clips]):
         if rng.random() < phase.stretch_share:
             most = max(1.0, min(30.0, 30_000 / (9 * length)))
             stretch = float(np.exp(rng.uniform(0, np.log(most))))
+        forgets = rng.random() < phase.forget_share
         cells, before, count = (torch.tensor([d[i] for d in dense]) for i in range(3))
         return Clips(
             frames=torch.from_numpy(np.stack(clips)),
@@ -216,4 +220,5 @@ class ClipBatches(IterableDataset[Clips]):
             named=torch.tensor(places, dtype=torch.long).view(-1, 3),
             facts=torch.tensor(facts, dtype=torch.long).view(-1, len(FACTS)),
             stretch=stretch,
+            keep=float(rng.uniform(0.1, 0.6)) if forgets else 1.0,
         )

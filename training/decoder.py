@@ -22,11 +22,13 @@ from torch.utils.data import DataLoader
 
 from training.checkpoint import TOKENS_PER_FRAME, build_model, build_tokenizer
 from training.clips import FACTS, IGNORE, NOTHING, ClipBatches, Clips, Phase
+from training.forgetting import forget, lifetimes
 from training.optimise import Optimisers, warm_cosine
 from training.questions import KINDS
 from training.tower import Stage0
 
 PREFIX = 2  # <|im_start|> user
+VALUE_COST = 0.02
 
 
 class Bank:
@@ -66,6 +68,11 @@ class Stage1(nn.Module):
         prefix = tokenizer.encode("<|im_start|>user")
         assert len(prefix) == PREFIX
         self.register_buffer("prefix", torch.tensor(prefix))
+        self._values: list[Tensor] = []
+        for layer in model.model.language_model.layers:
+            layer.self_attn.v_proj.register_forward_hook(
+                lambda _module, _inputs, values: self._values.append(values)
+            )
 
     def embed(self, clips: Clips, visual: Tensor) -> Tensor:
         """[B, PREFIX + 9 T + K L, hidden] from visual tokens [B, 9 T, hidden]."""
@@ -101,6 +108,9 @@ class Stage1(nn.Module):
         size, questions, length = clips.tokens.shape
         frames = clips.frames.shape[1]
         positions, mask = self.layout(frames, questions, length, clips.stretch)
+        if clips.keep < 1:
+            mask = forget(mask, lifetimes(clips.cells, clips.keep), PREFIX, frames)
+        self._values.clear()
         out = self.model.model.language_model(
             inputs_embeds=self.embed(clips, visual),
             position_ids=positions.expand(size, -1),
@@ -130,7 +140,11 @@ class Stage1(nn.Module):
             if (clips.facts[:, i] != IGNORE).any()
         ]
         facts = torch.stack(fact_losses).sum() if fact_losses else answer_loss.new_zeros(())
-        loss = answer_loss + 0.5 * before + 0.3 * count + 0.3 * facts
+        # What nobody needs shall have small values: then a value's norm says what is of use.
+        heads = (-1, self.model.config.text_config.num_key_value_heads)
+        visual_values = [v[:, PREFIX:seen].unflatten(-1, heads[::-1]) for v in self._values]
+        norms = torch.stack([v.norm(dim=-1).mean() for v in visual_values]).mean()
+        loss = answer_loss + 0.5 * before + 0.3 * count + 0.3 * facts + VALUE_COST * norms
 
         with torch.no_grad():
             wrong = torch.zeros(clips.kinds.shape, dtype=torch.long)
@@ -140,6 +154,7 @@ class Stage1(nn.Module):
             measures = {
                 "answer_loss": answer_loss.item(),
                 "fact_loss": facts.item(),
+                "value_norm": norms.item(),
                 "before_probe": (before_logits.argmax(-1) == clips.before[present])
                 .float().mean().item(),
                 "count_probe": (count_logits.argmax(-1) == clips.count[present])
@@ -174,8 +189,8 @@ PHASES = (
     (0.00, Phase(1, 4)),
     (0.10, Phase(3, 12)),
     (0.30, Phase(4, 30, most_turns=2, blur=0.02, stretch_share=0.1)),
-    (0.48, Phase(8, 60, most_turns=2, blur=0.02, stretch_share=0.2)),
-    (0.66, Phase(10, 120, most_turns=3, blur=0.02, stretch_share=0.3)),
+    (0.48, Phase(8, 60, most_turns=2, blur=0.02, stretch_share=0.2, forget_share=0.5)),
+    (0.66, Phase(10, 120, most_turns=3, blur=0.02, stretch_share=0.3, forget_share=0.5)),
 )
 
 

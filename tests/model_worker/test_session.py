@@ -43,12 +43,13 @@ def test_memory_stays_under_its_cap(
     first = session.memory
     assert (first.tokens, first.frames_seen, first.span) == (0, 0, None)
     assert first.kv_bytes == engine.session_bytes(first.budget_tokens)
-    count = 3 * first.cap_tokens // 4 * engine.adapter.frames_per_unit
+    units = first.cap_tokens // 4 + (first.cap_tokens - first.budget_tokens) // 4 + 2
+    count = units * engine.adapter.frames_per_unit
     for i in range(count):
         session.watch(frames[i % len(frames)], 0.5 * i)
         assert session.memory.tokens <= first.cap_tokens
     memory = session.memory
-    assert memory.compressions >= 3
+    assert memory.compressions == 2
     assert memory.peak_tokens <= memory.cap_tokens == engine.cap_tokens(memory.budget_tokens)
     assert memory.frames_seen == count
     assert memory.span is not None
@@ -64,7 +65,7 @@ def test_frames_together_are_frames_one_by_one(
     """The same tokens are kept, also across compression passes."""
     engine = engines[family]
     one, many = (engine.open_session(budget_tokens=small(engine, 24)) for _ in range(2))
-    count = 37 if family == "llava_onevision" else 1301
+    count = 37 if family == "llava_onevision" else 901
     seen = [frames[i % len(frames)] for i in range(count)]
     for i, frame in enumerate(seen):
         one.watch(frame, float(i))
@@ -73,7 +74,7 @@ def test_frames_together_are_frames_one_by_one(
         assert many.watch_many(part, [float(start + i) for i in range(len(part))]) == len(part)
     first, second = one._open_cache(), many._open_cache()
     assert one.memory == many.memory
-    assert one.memory.compressions >= 2
+    assert one.memory.compressions >= 1
     assert torch.equal(first.times, second.times)
     assert torch.equal(first.patches, second.patches)
     length = first.visual_length

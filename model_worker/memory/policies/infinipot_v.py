@@ -65,7 +65,8 @@ def select(
     older = tokens - recent_tokens
     by_value = _value_quota(budget, tar_ratio)
     by_tar = budget - by_value - recent_tokens
-    patches = int(patch_index.max()) + 1 if tokens else 0
+    patch_index = patch_index.int()
+    patches = int(patch_index.max()) + 1
     kept = torch.empty(layers, heads, budget, dtype=torch.int64, device=keys.device)
     kept[..., budget - recent_tokens :] = torch.arange(older, tokens, device=keys.device)
     for layer in range(layers):

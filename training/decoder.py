@@ -141,9 +141,14 @@ class Stage1(nn.Module):
         ]
         facts = torch.stack(fact_losses).sum() if fact_losses else answer_loss.new_zeros(())
         # What nobody needs shall have small values: then a value's norm says what is of use.
-        heads = (-1, self.model.config.text_config.num_key_value_heads)
-        visual_values = [v[:, PREFIX:seen].unflatten(-1, heads[::-1]) for v in self._values]
-        norms = torch.stack([v.norm(dim=-1).mean() for v in visual_values]).mean()
+        heads = self.model.config.text_config.num_key_value_heads
+        width = self._values[0].shape[-1]
+        norms = torch.stack(
+            [
+                v[:, PREFIX:seen].reshape(-1, width // heads).norm(dim=-1).mean()
+                for v in self._values
+            ]
+        ).mean()
         loss = answer_loss + 0.5 * before + 0.3 * count + 0.3 * facts + VALUE_COST * norms
 
         with torch.no_grad():

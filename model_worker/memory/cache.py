@@ -17,7 +17,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.memory.rotation import compact, rotate
 
-_CHUNK = 250  # tokens moved at once: in a core's cache, and too few for torch to start threads
+_CHUNK = 2048  # tokens moved at once: in a core's cache, yet worth the call
 _WORTH_THREADS = 1 << 22  # numbers
 
 
@@ -259,10 +259,16 @@ def _for_each_layer(work: Callable[[int], None], keys: Tensor) -> None:
     Layers are shared out here because operations on chunks are too small for the threads inside
     `torch`, and larger operations would wait for the slowest thread at the end of each.
     """
-    threads = min(len(keys), torch.get_num_threads())
+    threads_before = torch.get_num_threads()
+    threads = min(len(keys), threads_before)
     if threads == 1 or keys.device.type != "cpu" or keys.numel() < _WORTH_THREADS:
         for layer in range(len(keys)):
             work(layer)
         return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(len(keys))))
+    # Each thread alone, or torch's own threads would come on top of these.
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        with pool:
+            list(pool.map(work, range(len(keys))))
+    finally:
+        torch.set_num_threads(threads_before)

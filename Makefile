@@ -46,6 +46,8 @@ train: install  ## Make lookback-mini again (hours); goes on where it was stoppe
 	$(BIN)/python -m training.tower --out runs/tower
 	test -e runs/bank.pt || $(BIN)/python -m training.bank --tower runs/tower/state.pt --out runs/bank.pt
 	$(BIN)/python -m training.decoder --bank runs/bank.pt --tower runs/tower/state.pt --out runs/decoder
+	$(BIN)/python -m training.evaluate --state runs/decoder/state.pt --out training/accuracy.json
+	$(BIN)/python -m training.curve --tower runs/tower/log.jsonl --decoder runs/decoder/log.jsonl --out training/curve.png
 	$(BIN)/python -m training.export --state runs/decoder/state.pt --out models/lookback-mini
 
 bench: install  ## Run the benchmarks

@@ -217,7 +217,7 @@ def main() -> None:
     parser.add_argument("--bank", type=Path, required=True)
     parser.add_argument("--tower", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=90.0)
+    parser.add_argument("--minutes", type=float, default=94.0)
     parser.add_argument("--tokens", type=int, default=8000, help="per batch, all clips together")
     parser.add_argument("--muon-rate", type=float, default=3e-3)
     parser.add_argument("--adam-rate", type=float, default=1e-3)

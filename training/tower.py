@@ -5,7 +5,7 @@ object, every other cell names the background's colour, both in the decoder's ow
 embeddings, so that answering later is a copy. Two small heads read place and colour from the
 object's cell.
 
-    python -m training.tower --out runs/tower --minutes 25
+    python -m training.tower --out runs/tower
 """
 
 import argparse
@@ -128,7 +128,7 @@ class Stage0(nn.Module):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=25.0)
+    parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--batch", type=int, default=160)
     parser.add_argument("--muon-rate", type=float, default=4e-3)
     parser.add_argument("--adam-rate", type=float, default=2e-3)

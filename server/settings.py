@@ -29,7 +29,7 @@ class GatewaySettings(BaseSettings):
 
     fps: float = Field(default=1.0, gt=0, le=30)
     """Frames sampled per second of presentation time."""
-    similar_levels: float = Field(default=1.0, ge=0, le=255)
+    similar_levels: float = Field(default=0.5, ge=0, le=255)
     """A frame whose grey thumbnail differs from the last kept one by at most this mean absolute
     difference (0 to 255) is a near-duplicate and skipped; 0 skips only equal thumbnails."""
     keep_every_seconds: float = Field(default=4.0, ge=0)

@@ -152,6 +152,11 @@ class ClipBatches(IterableDataset[Clips]):
         return Phase(int(shortest), int(longest), int(turns), *shares)
 
     @property
+    def branches(self) -> int:
+        """Conversations per clip: fewer where they are longer, up to twice the questions."""
+        return max(1, round(self.questions * 4 / (3 + self.phase.most_turns)))
+
+    @property
     def weights(self) -> NDArray[np.float64]:
         weights = self.dial[len(Phase._fields) :].numpy()
         return np.asarray(weights / weights.sum())
@@ -162,7 +167,7 @@ class ClipBatches(IterableDataset[Clips]):
         while True:
             phase = self.phase
             length = int(np.exp(rng.uniform(np.log(phase.shortest), np.log(phase.longest + 0.99))))
-            each = 9 * length + 11 * self.questions * (1 + phase.most_turns)
+            each = 9 * length + 11 * self.branches * (1 + phase.most_turns)
             size = max(2, self.token_budget // each)
             yield self.batch(length, size, rng)
 
@@ -177,12 +182,12 @@ class ClipBatches(IterableDataset[Clips]):
         places: list[tuple[int, int, int]] = []
         facts: list[list[int]] = []
         phase, weights = self.phase, self.weights
-        size, length = len(drawn), len(drawn[0])
+        size, length, branches_each = len(drawn), len(drawn[0]), self.branches
         for number, frames in enumerate(drawn):
             runs = appearances(frames)
             clips.append(frame_rows(frames, self.variants, rng))
             dense.append(dense_labels(frames))
-            for question in range(self.questions):
+            for question in range(branches_each):
                 wanted = 1 + int(rng.integers(phase.most_turns))
                 turns: list[Exchange] = []
                 while len(turns) < wanted:
@@ -200,7 +205,7 @@ class ClipBatches(IterableDataset[Clips]):
 
         def padded(part: int, fill: int) -> Tensor:
             rows = [(*b[part], *[fill] * (longest - len(b[part]))) for b in branches]
-            return torch.tensor(rows).view(size, self.questions, longest)
+            return torch.tensor(rows).view(size, branches_each, longest)
 
         stretch = 1.0
         if rng.random() < phase.stretch_share:
@@ -213,7 +218,7 @@ class ClipBatches(IterableDataset[Clips]):
             tokens=padded(0, 1),
             targets=padded(1, IGNORE),
             turns=padded(2, 0),
-            kinds=torch.tensor(kinds).view(size, self.questions, phase.most_turns),
+            kinds=torch.tensor(kinds).view(size, branches_each, phase.most_turns),
             cells=cells,
             before=before,
             count=count,

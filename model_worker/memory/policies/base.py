@@ -3,6 +3,7 @@
 A policy knows tensors only: no model, no session, no clock.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class CompressionPolicy:
+class CompressionPolicy(ABC):
     """Chooses which visual tokens a layer's KV heads keep.
 
     Parameters
@@ -41,6 +42,7 @@ class CompressionPolicy:
         """The largest `recent_tokens` that `choose` takes at this budget."""
         return budget
 
+    @abstractmethod
     def choose(
         self, keys: Tensor, values: Tensor, patch_index: Tensor, recent_tokens: int, budget: int
     ) -> Tensor:
@@ -63,4 +65,3 @@ class CompressionPolicy:
         -------
         `[layers, kv_heads, budget]`, int64, ascending along the last axis.
         """
-        raise NotImplementedError

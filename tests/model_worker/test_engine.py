@@ -82,6 +82,16 @@ def test_a_budget_beyond_the_models_positions_is_refused(llava: Engine) -> None:
         llava.open_session(budget_tokens=4000)
 
 
+def test_the_default_budget_is_smaller_where_positions_are_few(
+    llava: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert llava.default_budget_tokens == 24 * 4
+    monkeypatch.setattr(llava.adapter, "longest_position", 1120)
+    engine = Engine(llava.adapter, "short")
+    assert 2 * 4 <= engine.default_budget_tokens < 24 * 4
+    engine.open_session()
+
+
 def test_an_unknown_policy_is_refused(llava: Engine) -> None:
     with pytest.raises(ValueError, match="unknown policy"):
         llava.open_session(policy="magic")

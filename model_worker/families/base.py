@@ -143,13 +143,12 @@ class FamilyAdapter(ABC):
 
     def unit_patches(self, grid: Grid, before: int, after: int) -> Tensor:
         """Patch indices, int32 `[tokens]`, of a unit with so many tokens of text around it."""
+        patches = torch.arange(grid.tokens + after, dtype=torch.int32, device=self.device)
+        if not before:
+            return patches
         behind = grid.tokens + self.text_room[1]
-        return torch.cat(
-            (
-                torch.arange(behind + before - 1, behind - 1, -1, dtype=torch.int32),
-                torch.arange(grid.tokens + after, dtype=torch.int32),
-            )
-        ).to(self.device)
+        lead = torch.arange(behind, behind + before, dtype=torch.int32, device=self.device)
+        return torch.cat((lead.flip(0), patches))
 
     def unit_positions(
         self, prefix: int, start: int, grid: Grid, before: int, after: int

@@ -60,6 +60,19 @@ def test_sliding_windows_are_refused(checkpoints: dict[str, Path], tmp_path: Pat
         Engine.load(folder)
 
 
+def test_a_window_in_every_layer_is_refused(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    """Mistral, a decoder of LLaVA-NeXT-Video, names no kinds of layers."""
+    folder = Path(shutil.copytree(checkpoints["llava_next_video"], tmp_path / "copy"))
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"] |= {"model_type": "mistral", "sliding_window": None}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert Engine.load(folder).family == "llava_next_video"
+    config["text_config"]["sliding_window"] = 8
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="sliding-window"):
+        Engine.load(folder)
+
+
 def test_bytes_grow_with_the_budget_by_so_many_a_token(llava: Engine) -> None:
     per_token = 3 * 2 * 2 * 12 * 4  # layers, keys and values, heads, head_dim, float32
     assert llava.session_bytes(100) - llava.session_bytes(60) == 40 * per_token

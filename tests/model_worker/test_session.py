@@ -114,10 +114,15 @@ def test_what_is_kept_after_five_passes_is_what_was_seen(
     length = dense.visual_length
     index = {place: i for i, place in enumerate(_places(dense, 0, 0))}
     assert len(index) == length, "a time and a patch name one token"
+    most = engine.adapter.unit_tokens(session._choose_grid(frames[0]))
+    recent = session._policy.recent_frames(cap, session.memory.budget_tokens, most) + 1
+    newest = sorted({time for time, _ in index})[-recent]
+    whole = [i for (time, _), i in index.items() if time >= newest]
     for layer in range(shape.layers):
         for head in range(shape.kv_heads):
             found = [index[place] for place in _places(kept, layer, head)]
             assert found == sorted(set(found)), "in the order in which they came, none twice"
+            assert found[-len(whole) :] == whole, "the newest units are whole"
             if layer == 0:
                 expected = dense.visual_values[0, head, found]
                 assert torch.allclose(kept.visual_values[0, head], expected, atol=1e-5)

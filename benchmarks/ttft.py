@@ -104,20 +104,24 @@ def _prefill_again(adapter: FamilyAdapter, frames: list[NDArray[np.uint8]], coun
     prefix, suffix = adapter.conversation([], QUESTION)
     start = time.perf_counter()
     visual = _encode(adapter, grid, pixels, count)
-    units = len(visual) // grid.tokens
+    group, highest = adapter.frames_per_unit, len(prefix) - 1
     positions = [adapter.text_positions(0, len(prefix))]
-    for unit in range(units):
-        first = len(prefix) + adapter.time_position(
-            unit, float(unit * adapter.frames_per_unit), grid
-        )
-        positions.append(adapter.visual_positions(len(prefix), first, grid))
+    embeddings = [adapter.embed(prefix)]
+    for unit, tokens in enumerate(visual.view(-1, grid.tokens, visual.shape[-1])):
+        seconds = [float(unit * group + frame) for frame in range(group)]
+        passed = adapter.time_position(unit, seconds[0], grid)
+        first = highest + 1 if passed is None else len(prefix) + passed
+        around = adapter.unit_text(unit, seconds)
+        lengths = len(around.before), len(around.after)
+        positions.append(adapter.unit_positions(len(prefix), first, grid, *lengths))
+        embeddings.append(adapter.unit_embeddings(tokens, around))
+        highest = int(positions[-1].max())
     text = torch.cat((adapter.closing(), adapter.embed(suffix)))
-    highest = int(positions[-1].max())
     positions.append(
         adapter.text_positions(adapter.text_start(len(prefix), highest, grid), len(text))
     )
-    embeddings = torch.cat((adapter.embed(prefix), visual, text))
-    hidden = adapter.forward(embeddings, torch.cat(positions, dim=1), None, None)
+    joined = torch.cat((*embeddings, text))
+    hidden = adapter.forward(joined, torch.cat(positions, dim=1), None, None)
     adapter.logits(hidden[-1]).argmax()
     return time.perf_counter() - start
 

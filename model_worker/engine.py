@@ -32,8 +32,8 @@ class Engine:
         self.frame_size = adapter.frame_size
         self.max_pixels = adapter.max_pixels
         self.tokens_per_frame = -(-adapter.most_tokens_per_unit // adapter.frames_per_unit)
-        self.default_budget_tokens = _BUDGET_UNITS * adapter.most_tokens_per_unit
         self._prefix = len(adapter.conversation([], "?")[0])
+        self.default_budget_tokens = self._default_budget()
 
     @classmethod
     def load(
@@ -93,6 +93,14 @@ class Engine:
         chosen = make_policy(policy) if isinstance(policy, str) else policy
         chosen.recent_frames(shape.cap, shape.budget, self.adapter.most_tokens_per_unit)
         return Session(self.adapter, shape, chosen, history_turns, longest_position)
+
+    def _default_budget(self) -> int:
+        """As many units as usual, or what the positions of a model with few leave room for."""
+        unit = self.adapter.most_tokens_per_unit
+        taken = self._shape(unit)
+        room = self.adapter.longest_position - taken.prefix - taken.scratch
+        units = room // self.adapter.time_stride(unit) - 2 * _BLOCK_UNITS
+        return max(1, min(_BUDGET_UNITS, units)) * unit
 
     def _check_positions(self, shape: CacheShape, longest: int) -> None:
         unit = self.adapter.most_tokens_per_unit

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from model_worker.answer import Answer, Prompt
 from model_worker.decoding import Sampling
-from model_worker.families.base import FamilyAdapter, Grid, Turn
+from model_worker.families.base import Around, FamilyAdapter, Grid, Turn
 from model_worker.frame import Frame, FrameError, check_frame
 from model_worker.memory.cache import BoundedCache, CacheShape
 from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.view import MemoryView
 
 __all__ = [
     "Answer",
@@ -37,20 +38,6 @@ class QuestionError(ValueError):
 
 class SessionBusy(RuntimeError):
     """The memory waits for an answer to end before it can make room: hold the frame."""
-
-
-@dataclass(frozen=True)
-class MemoryView:
-    """What a memory holds. Lengths are tokens per layer and KV head; `span` is seconds."""
-
-    tokens: int
-    peak_tokens: int
-    cap_tokens: int
-    budget_tokens: int
-    kv_bytes: int
-    frames_seen: int
-    compressions: int
-    span: tuple[float, float] | None
 
 
 @dataclass
@@ -82,7 +69,8 @@ class Session:
         self._answer: Answer | None = None
         self._grid: Grid | None = None
         self._pending: list[tuple[Tensor, float]] = []
-        self._newest = -math.inf
+        self._first = self._newest = -math.inf
+        self._lengths: deque[int] = deque(maxlen=shape.cap)  # tokens of the latest units
         self._frames = 0
         self._units = 0
         self._origin: _Origin | None = None
@@ -102,7 +90,7 @@ class Session:
             return True
         if len(self._pending) + 1 < self._adapter.frames_per_unit:
             return True
-        return cache.visual_room >= self._grid.tokens
+        return cache.visual_room >= self._adapter.unit_tokens(self._grid)
 
     def watch(self, frame: Frame, timestamp: float) -> None:
         """Take one frame, RGB `[height, width, 3]`, seen at `timestamp` seconds.
@@ -135,8 +123,8 @@ class Session:
         group = self._adapter.frames_per_unit
         taken = len(frames)
         if self._answer is not None:
-            room = cache.visual_room // grid.tokens * group + group - 1 - len(self._pending)
-            taken = min(taken, room)
+            units_left = cache.visual_room // self._adapter.unit_tokens(grid)
+            taken = min(taken, (units_left + 1) * group - 1 - len(self._pending))
         seen = [
             (self._adapter.pixels(frame, grid), float(timestamp))
             for frame, timestamp in zip(frames[:taken], timestamps[:taken], strict=True)
@@ -146,8 +134,8 @@ class Session:
         if ready:
             units = torch.stack([pixels for pixels, _ in waiting[:ready]])
             units = units.view(-1, group, *units.shape[1:])
-            starts = [timestamp for _, timestamp in waiting[:ready:group]]
-            self._ingest(self._adapter.encode(units, grid), starts, grid)
+            moments = [[at for _, at in waiting[i : i + group]] for i in range(0, ready, group)]
+            self._ingest(self._adapter.encode(units, grid), moments, grid)
         self._grid = grid
         self._pending = waiting[ready:]
         if taken:
@@ -161,61 +149,71 @@ class Session:
         except ValueError as error:
             raise FrameError(f"the model cannot take frames of this shape: {error}") from error
 
-    def _ingest(self, embeddings: Tensor, starts: list[float], grid: Grid) -> None:
-        """Append units, embeddings `[units, tokens, hidden]`, compressing where they need room."""
+    def _ingest(self, visual: Tensor, moments: list[list[float]], grid: Grid) -> None:
+        """Append units `[units, tokens, hidden]` of these times, compressing for want of room."""
+        most = self._adapter.unit_tokens(grid)
         done = 0
-        while done < len(embeddings):
+        while done < len(visual):
             cache = self._open_cache()
-            if cache.visual_room < grid.tokens:
+            if cache.visual_room < most:
                 self._compress(grid)
-            count = min(len(embeddings) - done, cache.visual_room // grid.tokens)
+            count = min(len(visual) - done, cache.visual_room // most)
             part = slice(done, done + count)
-            self._append(embeddings[part], starts[part], grid)
+            self._append(visual[part], moments[part], grid)
             done += count
 
-    def _append(self, embeddings: Tensor, starts: list[float], grid: Grid) -> None:
-        cache, device = self._open_cache(), self._adapter.device
-        positions = torch.cat(
-            [self._unit_positions(i, start, grid) for i, start in enumerate(starts)], dim=1
-        )
-        flat = embeddings.flatten(0, 1)
-        mask = cache.begin_visual(len(flat))
-        self._adapter.forward(flat, positions, mask, cache)
+    def _append(self, visual: Tensor, moments: list[list[float]], grid: Grid) -> None:
+        cache, adapter = self._open_cache(), self._adapter
+        embeddings, positions, patches = [], [], []
+        highest = self._highest
+        for ahead, times in enumerate(moments):
+            text, placed = self._place_unit(ahead, times, highest, grid)
+            embeddings.append(adapter.unit_embeddings(visual[ahead], text))
+            positions.append(placed)
+            patches.append(adapter.unit_patches(grid, len(text.before), len(text.after)))
+            highest = max(highest, int(placed.max()))
+        lengths = [len(unit) for unit in patches]
+        along = torch.cat(positions, dim=1)
+        adapter.forward(torch.cat(embeddings), along, cache.begin_visual(sum(lengths)), cache)
+        starts = torch.tensor([times[0] for times in moments], dtype=torch.float64)
         cache.commit_visual(
-            patches=torch.arange(grid.tokens, dtype=torch.int32, device=device).repeat(len(starts)),
-            times=torch.tensor(starts, dtype=torch.float64, device=device).repeat_interleave(
-                grid.tokens
-            ),
-            positions=positions[0],
+            patches=torch.cat(patches),
+            times=starts.repeat_interleave(torch.tensor(lengths)).to(adapter.device),
+            positions=along[0],
         )
-        self._units += len(starts)
-        self._highest = max(self._highest, int(positions.max()))
+        self._units += len(moments)
+        self._lengths.extend(lengths)
+        self._highest = highest
 
-    def _unit_positions(self, ahead: int, seconds: float, grid: Grid) -> Tensor:
-        """Positions `[axes, tokens]` of the unit that comes `ahead` units after those seen."""
+    def _place_unit(
+        self, ahead: int, times: list[float], highest: int, grid: Grid
+    ) -> tuple[Around, Tensor]:
+        """The text and the positions `[axes, tokens]` of the unit that comes `ahead` units after
+        those seen and whose frames came at `times`, where positions up to `highest` are taken."""
         prefix = self._open_cache().shape.prefix
         if self._origin is None:
-            self._origin = _Origin(0, seconds, prefix)
-        origin = self._origin
-        start = origin.position + self._adapter.time_position(
-            self._units + ahead - origin.unit, seconds - origin.seconds, grid
-        )
-        return self._adapter.visual_positions(prefix, start, grid)
+            self._origin, self._first = _Origin(0, times[0], prefix), times[0]
+        origin, index = self._origin, self._units + ahead
+        passed = self._adapter.time_position(index - origin.unit, times[0] - origin.seconds, grid)
+        start = highest + 1 if passed is None else origin.position + passed
+        text = self._adapter.unit_text(index, [time - self._first for time in times])
+        around = len(text.before), len(text.after)
+        return text, self._adapter.unit_positions(prefix, start, grid, *around)
 
     def _compress(self, grid: Grid) -> None:
         cache = self._open_cache()
-        shape = cache.shape
-        recent = self._policy.recent_frames(shape.cap, shape.budget, grid.tokens)
-        cache.compress(self._policy, recent * grid.tokens)
-        stride = self._adapter.time_stride(grid.tokens)
-        ahead = (shape.block // grid.tokens + 1) * self._pace(stride) + shape.scratch
+        shape, most = cache.shape, self._adapter.unit_tokens(grid)
+        recent = self._policy.recent_frames(shape.cap, shape.budget, most)
+        cache.compress(self._policy, sum(list(self._lengths)[-recent:]))
+        places, stride = self._adapter.slot(grid)
+        ahead = (shape.block // min(self._lengths) + 1) * self._pace(stride) + shape.scratch
         if self._highest + ahead < self._longest_position:
             return
         span = (self._longest_position - shape.prefix - ahead) // 2
-        end = cache.compact(self._adapter.time_frequencies(), grid.tokens, stride, span)
+        end = cache.compact(self._adapter.time_frequencies(), stride, stride, span, places)
         newest = float(cache.times[0, 0, cache.visual_length - 1])
         self._origin = _Origin(self._units - 1, newest, end - stride)
-        self._highest = max(end, shape.prefix + max(grid.rows, grid.columns)) - 1
+        self._highest = self._adapter.highest_after(shape.prefix, end, grid)
 
     def _pace(self, stride: int) -> int:
         """Positions along time that a unit has taken of late, at least `stride`."""
@@ -267,7 +265,7 @@ class Session:
         scratch = self._open_cache().shape.scratch
         tokens = min(sampling.max_tokens, scratch // 2)
         room = scratch - tokens - len(self._adapter.closing())
-        room -= grid.tokens if self._pending else 0
+        room -= self._adapter.unit_tokens(grid) if self._pending else 0
         turns = list(self._turns)
         while True:
             _, ids = self._adapter.conversation(turns, question)
@@ -286,18 +284,23 @@ class Session:
         """What will be prefilled: a unit that is not full yet (its last frame repeated, as
         `transformers` pads), what closes the video, and the text. Positions are settled now,
         while the memory is as the question finds it; the vision tower runs later."""
-        frames = [pixels for pixels, _ in self._pending]
-        positions, highest = [], self._highest
+        frames, positions, highest, around = self._pending, [], self._highest, Around([], [])
         if frames:
-            frames += frames[-1:] * (self._adapter.frames_per_unit - len(frames))
-            positions.append(self._unit_positions(0, self._pending[0][1], grid))
-            highest = max(highest, int(positions[0].max()))
+            frames = frames + frames[-1:] * (self._adapter.frames_per_unit - len(frames))
+            times = [time for _, time in frames]
+            around, placed = self._place_unit(0, times, highest, grid)
+            positions.append(placed)
+            highest = max(highest, int(placed.max()))
         text = torch.cat((self._adapter.closing(), self._adapter.embed(ids)))
         start = self._adapter.text_start(self._open_cache().shape.prefix, highest, grid)
         positions.append(self._adapter.text_positions(start, len(text)))
 
         def make_prompt() -> Prompt:
-            seen = self._adapter.encode(torch.stack(frames)[None], grid)[0] if frames else text[:0]
+            seen = text[:0]
+            if frames:
+                pixels = torch.stack([frame for frame, _ in frames])
+                visual = self._adapter.encode(pixels[None], grid)[0]
+                seen = self._adapter.unit_embeddings(visual, around)
             return Prompt(torch.cat((seen, text)), torch.cat(positions, dim=1))
 
         return make_prompt

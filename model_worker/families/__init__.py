@@ -2,11 +2,24 @@
 
 from model_worker.checkpoint import ModelError
 from model_worker.families.base import FamilyAdapter
+from model_worker.families.internvl import InternVL
+from model_worker.families.llava_next_video import LlavaNextVideo
 from model_worker.families.llava_onevision import LlavaOnevision
 from model_worker.families.qwen2_vl import Qwen2VL
+from model_worker.families.qwen3_vl import Qwen3VL
+from model_worker.families.smolvlm import SmolVLM
+
+_ADAPTERS: tuple[type[FamilyAdapter], ...] = (
+    InternVL,
+    LlavaNextVideo,
+    LlavaOnevision,
+    Qwen2VL,
+    Qwen3VL,
+    SmolVLM,
+)
 
 FAMILIES: dict[str, type[FamilyAdapter]] = {
-    model_type: family for family in (LlavaOnevision, Qwen2VL) for model_type in family.model_types
+    model_type: family for family in _ADAPTERS for model_type in family.model_types
 }
 
 

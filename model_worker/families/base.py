@@ -1,8 +1,11 @@
 """What the engine has to know of a model family, and nothing else of any model.
 
 An adapter says how a frame becomes pixel values, how pixel values become visual tokens and a
-grid, which positions tokens get, and which chat template stands around them. It knows nothing of
-memories, sessions or sampling.
+grid, which positions tokens get, which text stands around each unit, and which chat template around
+them all. It knows nothing of memories, sessions or sampling.
+
+What is said here without `abstractmethod` holds for a decoder with 1-D RoPE whose units follow one
+another without text between them; a family that does otherwise overrides it.
 """
 
 from abc import ABC, abstractmethod
@@ -32,6 +35,14 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Around:
+    """Token ids of the text before and after the visual tokens of one unit."""
+
+    before: list[int]
+    after: list[int]
+
+
+@dataclass(frozen=True)
 class Turn:
     """One question and its answer."""
 
@@ -45,6 +56,8 @@ class FamilyAdapter(ABC):
     model_types: ClassVar[tuple[str, ...]]
     frames_per_unit: int = 1
     position_axes: ClassVar[int] = 1
+    adds_special_tokens: ClassVar[bool] = False  # whether the processor lets the tokenizer do so
+    text_room: tuple[int, int] = (0, 0)  # the most tokens of text before and after a unit
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.model: Any = checkpoint.model
@@ -53,10 +66,16 @@ class FamilyAdapter(ABC):
         self._template = checkpoint.chat_template
         self._preprocessing = checkpoint.preprocessing
         text = self.config.text_config
-        if any(kind != "full_attention" for kind in text.layer_types):
+        # Of configs without layer types, those that know of windows use them in every layer.
+        kinds = getattr(text, "layer_types", None)
+        if kinds is None and getattr(text, "sliding_window", None):
+            kinds = ["sliding_attention"]
+        self._mask_by_kind = hasattr(text, "layer_types")
+        if any(kind != "full_attention" for kind in kinds or ()):
             raise ModelError(
                 "this checkpoint uses sliding-window attention in some layers, which the bounded "
-                "memory does not support: set use_sliding_window to false in its config"
+                "memory does not support: set use_sliding_window to false in its config, or "
+                "sliding_window to null where it has no such setting"
             )
         self.layers: int = text.num_hidden_layers
         self.kv_heads: int = text.num_key_value_heads
@@ -85,7 +104,7 @@ class FamilyAdapter(ABC):
     @property
     @abstractmethod
     def most_tokens_per_unit(self) -> int:
-        """Visual tokens that a unit has at most."""
+        """Tokens that a unit has at most, the text around it among them."""
 
     @abstractmethod
     def grid(self, width: int, height: int) -> Grid:
@@ -105,30 +124,87 @@ class FamilyAdapter(ABC):
         """Embeddings `[n, hidden]` that stand between the last visual token and the text."""
         return self.embed([])
 
+    # -- the text around a unit -----------------------------------------------------------------
+
+    def unit_text(self, index: int, seconds: list[float]) -> Around:
+        """The text around the unit that is number `index` (from 0) in the stream and whose frames
+        came `seconds` after the first of the stream.
+
+        These tokens are remembered with their unit. So that a policy can compare and evict them
+        like any other, they have patch indices of their own, behind the grid's: first the text
+        after the grid, then the text before it, counted away from the grid. The same index is thus
+        the same word in each unit, however long a timestamp gets.
+        """
+        return Around([], [])
+
+    def unit_tokens(self, grid: Grid) -> int:
+        """The most tokens that a unit of this grid has, with its text."""
+        return grid.tokens + sum(self.text_room)
+
+    def unit_patches(self, grid: Grid, before: int, after: int) -> Tensor:
+        """Patch indices, int32 `[tokens]`, of a unit with so many tokens of text around it."""
+        patches = torch.arange(grid.tokens + after, dtype=torch.int32, device=self.device)
+        if not before:
+            return patches
+        behind = grid.tokens + self.text_room[1]
+        lead = torch.arange(behind, behind + before, dtype=torch.int32, device=self.device)
+        return torch.cat((lead.flip(0), patches))
+
+    def unit_positions(
+        self, prefix: int, start: int, grid: Grid, before: int, after: int
+    ) -> Tensor:
+        """Positions `[position_axes, tokens]` of a unit with so many tokens of text around it,
+        whose first position along time is `start`."""
+        visual = self.visual_positions(prefix, start + before, grid)
+        if not before and not after:
+            return visual
+        end = self.text_start(prefix, int(visual.max()), grid)
+        lead = self.text_positions(start, before)
+        return torch.cat((lead, visual, self.text_positions(end, after)), dim=1)
+
+    def unit_embeddings(self, visual: Tensor, text: Around) -> Tensor:
+        """The visual tokens `[tokens, hidden]` of a unit with the text around them."""
+        if not text.before and not text.after:
+            return visual
+        return torch.cat((self.embed(text.before), visual, self.embed(text.after)))
+
+    def slot(self, grid: Grid) -> tuple[Tensor, int]:
+        """The place along time of each patch index in a unit, int32 `[unit_tokens]`, and how many
+        positions along time a unit takes at most."""
+        positions = self.unit_positions(0, 0, grid, *self.text_room)[0]
+        places = torch.empty(self.unit_tokens(grid), dtype=torch.int32, device=self.device)
+        places[self.unit_patches(grid, *self.text_room)] = positions.int()
+        return places, int(positions.max()) + 1
+
     # -- positions ------------------------------------------------------------------------------
 
-    @abstractmethod
-    def time_position(self, units: int, seconds: float, grid: Grid) -> int:
+    def time_position(self, units: int, seconds: float, grid: Grid) -> int | None:
         """The first position of the unit that comes `units` units and `seconds` seconds after
-        the one at position 0."""
+        the one at position 0. None: the first that is free, whatever came before."""
+        return None
 
-    @abstractmethod
     def time_stride(self, tokens_per_unit: int) -> int:
         """How many positions along time one unit takes at least."""
+        return tokens_per_unit
 
-    @abstractmethod
     def visual_positions(self, prefix: int, start: int, grid: Grid) -> Tensor:
-        """Positions `[position_axes, tokens]` of a unit whose first position along time is
-        `start`, after `prefix` tokens of text; the first axis is time."""
+        """Positions `[position_axes, tokens]` of the visual tokens of a unit, the first of them
+        along time `start`, after `prefix` tokens of text; the first axis is time."""
+        return self.text_positions(start, grid.tokens)
 
-    @abstractmethod
     def text_start(self, prefix: int, highest: int, grid: Grid) -> int:
         """The position of the first token after visual tokens that reach up to `highest`."""
+        return highest + 1
 
-    @abstractmethod
+    def highest_after(self, prefix: int, end: int, grid: Grid) -> int:
+        """The highest position on any axis once units fill those along time up to `end`."""
+        return max(end, prefix + max(grid.rows, grid.columns)) - 1
+
     def time_frequencies(self) -> Tensor:
         """Radians per position along time of each rotary pair, float32 `[head_dim / 2]`; 0 for a
-        pair that another axis turns."""
+        pair that another axis turns and that stays as it is when a unit moves along time."""
+        frequencies: Tensor = self._decoder.rotary_emb.inv_freq
+        return frequencies.float()
 
     def text_positions(self, start: int, tokens: int) -> Tensor:
         """Positions `[position_axes, tokens]` of text."""
@@ -136,6 +212,11 @@ class FamilyAdapter(ABC):
         return positions.expand(self.position_axes, tokens)
 
     # -- the language model ---------------------------------------------------------------------
+
+    @property
+    def _decoder(self) -> Any:
+        """The decoder layers, without the LM head."""
+        return self.model.model.language_model
 
     @property
     def device(self) -> torch.device:
@@ -158,15 +239,19 @@ class FamilyAdapter(ABC):
         """The decoder layers over `[tokens, hidden]` at `positions` `[position_axes, tokens]`,
         writing to `cache`, under `mask` `[1, 1, tokens, keys]`; without both, plainly causal.
         Returns hidden states `[tokens, hidden]`; never runs the LM head."""
-        outputs = self.model.model.language_model(
-            inputs_embeds=embeddings[None],
+        outputs = self._decoder(
+            **self._decoder_inputs(embeddings),
             position_ids=positions if self.position_axes == 1 else positions[:, None],
-            attention_mask={"full_attention": mask},
+            attention_mask={"full_attention": mask} if self._mask_by_kind else mask,
             past_key_values=cache,
             use_cache=cache is not None,
         )
         hidden: Tensor = outputs.last_hidden_state[0]
         return hidden
+
+    def _decoder_inputs(self, embeddings: Tensor) -> dict[str, Any]:
+        """Embeddings `[tokens, hidden]` as the decoder's arguments."""
+        return {"inputs_embeds": embeddings[None]}
 
     def logits(self, hidden: Tensor) -> Tensor:
         """The LM head on one position: `[hidden]` to float32 `[vocabulary]`."""
@@ -195,26 +280,38 @@ class FamilyAdapter(ABC):
         The first half does not depend on what is said. Raises ModelError where the chat template
         has no single place for a video.
         """
+        text = self._render(turns, question)
+        begun = text.startswith(self.tokenizer.bos_token or "\0")
+        special = self.adds_special_tokens and not begun
+        ids: list[int] = self.tokenizer(text, add_special_tokens=special).input_ids
+        video = self.config.video_token_id
+        check_places(ids.count(video))
+        place = ids.index(video)
+        return ids[:place], ids[place + 1 :]
+
+    def _render(self, turns: list[Turn], question: str) -> str:
+        """The conversation in the words of the chat template."""
         messages: list[dict[str, Any]] = []
         for turn in turns:
             messages += [_said("user", turn.question), _said("assistant", turn.answer)]
         messages.append(_said("user", question))
         messages[0]["content"].insert(0, {"type": "video"})
-        text = self.tokenizer.apply_chat_template(
+        text: str = self.tokenizer.apply_chat_template(
             messages,
             chat_template=self._template,
             tokenize=False,
             add_generation_prompt=True,
         )
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
-        video = self.config.video_token_id
-        if ids.count(video) != 1:
-            raise ModelError(
-                f"the chat template gives {ids.count(video)} video tokens for one video; it must "
-                "render {'type': 'video'} as exactly one video token"
-            )
-        place = ids.index(video)
-        return ids[:place], ids[place + 1 :]
+        return text
+
+
+def check_places(found: int) -> None:
+    """Raises ModelError unless a chat template gave one place for a video."""
+    if found != 1:
+        raise ModelError(
+            f"the chat template gives {found} video tokens for one video; it must "
+            "render {'type': 'video'} as exactly one video token"
+        )
 
 
 def _said(role: str, text: str) -> dict[str, Any]:

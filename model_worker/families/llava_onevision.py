@@ -59,16 +59,3 @@ class LlavaOnevision(FamilyAdapter):
 
     def time_position(self, units: int, seconds: float, grid: Grid) -> int:
         return units * grid.tokens
-
-    def time_stride(self, tokens_per_unit: int) -> int:
-        return tokens_per_unit
-
-    def visual_positions(self, prefix: int, start: int, grid: Grid) -> Tensor:
-        return self.text_positions(start, grid.tokens)
-
-    def text_start(self, prefix: int, highest: int, grid: Grid) -> int:
-        return highest + 1
-
-    def time_frequencies(self) -> Tensor:
-        frequencies: Tensor = self.model.model.language_model.rotary_emb.inv_freq
-        return frequencies.float()

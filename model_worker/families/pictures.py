@@ -6,21 +6,28 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from model_worker.families.base import Grid
 
-# What both families fall back to where a checkpoint has no preprocessing settings.
+# What the families fall back to where a checkpoint has no preprocessing settings.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+HALF = (0.5, 0.5, 0.5)
 
 
 class Normaliser:
     """Bytes to normalised pixel values, as the checkpoint's processor does it."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self._mean = torch.tensor(settings.get("image_mean", CLIP_MEAN))[:, None, None]
-        self._std = torch.tensor(settings.get("image_std", CLIP_STD))[:, None, None]
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        mean: tuple[float, ...] = CLIP_MEAN,
+        std: tuple[float, ...] = CLIP_STD,
+    ) -> None:
+        self._mean = torch.tensor(settings.get("image_mean", mean))[:, None, None]
+        self._std = torch.tensor(settings.get("image_std", std))[:, None, None]
 
     def __call__(self, frame: NDArray[np.uint8], grid: Grid) -> Tensor:
         """RGB `[height, width, 3]` of any size to float32 `[3, grid.height, grid.width]`."""
@@ -36,3 +43,12 @@ def to_tensor(frame: NDArray[np.uint8], grid: Grid) -> Tensor:
         how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
         frame = cv2.resize(frame, (grid.width, grid.height), interpolation=how)
     return torch.tensor(frame).permute(2, 0, 1).float()
+
+
+def resize(
+    frame: NDArray[np.uint8], width: int, height: int, filter_: Image.Resampling
+) -> NDArray[np.uint8]:
+    """RGB `[height, width, 3]` of any size to this one, as a processor that resizes with PIL."""
+    if frame.shape[:2] == (height, width):
+        return frame
+    return np.asarray(Image.fromarray(frame).resize((width, height), filter_))

@@ -81,7 +81,7 @@ class Qwen2VL(FamilyAdapter):
         )  # fmt: skip
         return cells.permute(0, 3, 6, 4, 7, 2, 1, 5, 8).flatten(5).flatten(0, 4)
 
-    def time_position(self, units: int, seconds: float, grid: Grid) -> int:
+    def time_position(self, units: int, seconds: float, grid: Grid) -> int | None:
         if self._per_second is None:
             return units
         return math.floor(seconds * self._per_second + 1e-6)

@@ -206,17 +206,26 @@ class BoundedCache(Cache):  # type: ignore[misc]
         self.visual_length = self.shape.budget
         self.compressions += 1
 
-    def compact(self, frequencies: Tensor, tokens_per_frame: int, stride: int, span: int) -> int:
+    def compact(
+        self,
+        frequencies: Tensor,
+        tokens_per_frame: int,
+        stride: int,
+        span: int,
+        places: Tensor | None = None,
+    ) -> int:
         """Give the visual tokens positions without gaps and turn their keys to them.
 
-        The arguments are those of `rotation.compact` and `rotation.rotate`. Returns the first
-        free position.
+        The arguments are those of `rotation.compact` and `rotation.rotate`. `places`, int
+        `[patches]`, is the place of each patch index among `tokens_per_frame`; None: the index
+        itself. Returns the first free position.
         """
         assert self.scratch_length == 0, "an answer is in progress"
         kept = slice(0, self.visual_length)
+        patches = self.patches[..., kept]
         fresh, end = compact(
             self.times[..., kept],
-            self.patches[..., kept],
+            patches if places is None else places[patches],
             tokens_per_frame,
             stride,
             self.shape.prefix,

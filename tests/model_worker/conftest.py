@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
+    InternVLConfig,
+    InternVLForConditionalGeneration,
+    LlavaNextVideoConfig,
+    LlavaNextVideoForConditionalGeneration,
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
     PreTrainedTokenizerFast,
@@ -17,7 +21,12 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
 )
+from transformers.models.smolvlm.processing_smolvlm import DEFAULT_CHAT_TEMPLATE
 
 from model_worker.engine import Engine
 
@@ -52,10 +61,11 @@ TEXT: dict[str, Any] = {
 }
 
 
-def build_tokenizer(video: str) -> PreTrainedTokenizerFast:
-    """Bytes as tokens; a character outside ASCII takes several."""
+def build_tokenizer(video: str, *more: str) -> PreTrainedTokenizerFast:
+    """Bytes as tokens; a character outside ASCII takes several. `more` are special tokens."""
+    special = [*SPECIAL, *more]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {piece: i for i, piece in enumerate([*SPECIAL, *alphabet])}
+    vocabulary = {piece: i for i, piece in enumerate([*special, *alphabet])}
     inner = Tokenizer(models.BPE(vocabulary, merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
@@ -63,7 +73,7 @@ def build_tokenizer(video: str) -> PreTrainedTokenizerFast:
         tokenizer_object=inner,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        additional_special_tokens=[s for s in SPECIAL if s not in ("<|im_end|>", "<|endoftext|>")],
+        additional_special_tokens=[s for s in special if s not in ("<|im_end|>", "<|endoftext|>")],
         chat_template=TEMPLATE.replace("VIDEO", video),
     )
 
@@ -124,10 +134,97 @@ def build_qwen(new: bool) -> tuple[Any, PreTrainedTokenizerFast]:
     return Qwen2VLForConditionalGeneration(Qwen2VLConfig(**settings)), tokenizer
 
 
+def build_qwen3() -> tuple[Any, PreTrainedTokenizerFast]:
+    tokenizer = build_tokenizer("<|vision_start|><|video_pad|><|vision_end|>")
+    rope = {
+        "rope_type": "default",
+        "rope_theta": 10000.0,
+        "mrope_section": [2, 2, 2],
+        "mrope_interleaved": True,
+    }
+    config = Qwen3VLConfig(
+        text_config=text_config(tokenizer, rope_parameters=rope, head_dim=12),
+        vision_config={
+            "depth": 3,
+            "num_heads": 2,
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "out_hidden_size": TEXT["hidden_size"],
+            "patch_size": 8,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "num_position_embeddings": 16,
+            "deepstack_visual_indexes": [0, 1],
+            "initializer_range": 0.2,
+        },
+        video_token_id=tokenizer.convert_tokens_to_ids("<|video_pad|>"),
+        image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
+        vision_start_token_id=tokenizer.convert_tokens_to_ids("<|vision_start|>"),
+        vision_end_token_id=tokenizer.convert_tokens_to_ids("<|vision_end|>"),
+    )
+    return Qwen3VLForConditionalGeneration(config), tokenizer
+
+
+VISION: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 32,
+    "patch_size": 8,
+    "initializer_range": 0.2,
+}
+
+
+def build_llava_next_video() -> tuple[Any, PreTrainedTokenizerFast]:
+    """Its tokenizer opens a text with a token of its own, as Llama's does."""
+    tokenizer = build_tokenizer("<video>", "<video>", "<s>")
+    tokenizer.bos_token = "<s>"
+    tokenizer._tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", tokenizer.convert_tokens_to_ids("<s>"))]
+    )
+    config = LlavaNextVideoConfig(
+        vision_config=VISION | {"model_type": "clip_vision_model", "projection_dim": 32},
+        text_config=text_config(tokenizer, model_type="llama"),
+        image_token_index=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+        image_grid_pinpoints=[[32, 32]],
+    )
+    return LlavaNextVideoForConditionalGeneration(config), tokenizer
+
+
+def build_smolvlm() -> tuple[Any, PreTrainedTokenizerFast]:
+    marks = ("<fake_token_around_image>", "<global-img>", "<end_of_utterance>")
+    tokenizer = build_tokenizer("", "<image>", *marks)
+    tokenizer.chat_template = DEFAULT_CHAT_TEMPLATE
+    config = SmolVLMConfig(
+        vision_config=VISION,
+        text_config=text_config(tokenizer, model_type="llama"),
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        scale_factor=2,
+    )
+    return SmolVLMForConditionalGeneration(config), tokenizer
+
+
+def build_internvl() -> tuple[Any, PreTrainedTokenizerFast]:
+    tokenizer = build_tokenizer("<video>\n", "<img>", "</img>", "<IMG_CONTEXT>", "<video>")
+    config = InternVLConfig(
+        vision_config=VISION,
+        text_config=text_config(tokenizer, model_type="qwen2"),
+        image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
+        image_seq_length=4,
+    )
+    return InternVLForConditionalGeneration(config), tokenizer
+
+
 BUILDERS: dict[str, Callable[[], tuple[Any, PreTrainedTokenizerFast]]] = {
     "llava_onevision": build_llava,
     "qwen2_vl": lambda: build_qwen(new=False),
     "qwen2_5_vl": lambda: build_qwen(new=True),
+    "qwen3_vl": build_qwen3,
+    "llava_next_video": build_llava_next_video,
+    "smolvlm": build_smolvlm,
+    "internvl": build_internvl,
 }
 
 

@@ -37,7 +37,7 @@ def test_the_embedded_models_shape_gets_its_sizes(tmp_path: Path) -> None:
 
 def test_an_unknown_family_is_refused_before_anything_loads(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
-    with pytest.raises(ModelError, match="'gpt2' is not supported; known: llava_onevision"):
+    with pytest.raises(ModelError, match="'gpt2' is not supported; known: internvl"):
         Engine.load(tmp_path)
 
 
@@ -54,6 +54,19 @@ def test_sliding_windows_are_refused(checkpoints: dict[str, Path], tmp_path: Pat
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["layer_types"] = ["sliding_attention"] * 3
     config["text_config"]["use_sliding_window"] = True
+    config["text_config"]["sliding_window"] = 8
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="sliding-window"):
+        Engine.load(folder)
+
+
+def test_a_window_in_every_layer_is_refused(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    """Mistral, a decoder of LLaVA-NeXT-Video, names no kinds of layers."""
+    folder = Path(shutil.copytree(checkpoints["llava_next_video"], tmp_path / "copy"))
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"] |= {"model_type": "mistral", "sliding_window": None}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert Engine.load(folder).family == "llava_next_video"
     config["text_config"]["sliding_window"] = 8
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match="sliding-window"):
@@ -80,6 +93,16 @@ def test_a_budget_that_the_policy_cannot_use_is_refused(llava: Engine) -> None:
 def test_a_budget_beyond_the_models_positions_is_refused(llava: Engine) -> None:
     with pytest.raises(ValueError, match="lower budget_tokens"):
         llava.open_session(budget_tokens=4000)
+
+
+def test_the_default_budget_is_smaller_where_positions_are_few(
+    llava: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert llava.default_budget_tokens == 24 * 4
+    monkeypatch.setattr(llava.adapter, "longest_position", 1120)
+    engine = Engine(llava.adapter, "short")
+    assert 2 * 4 <= engine.default_budget_tokens < 24 * 4
+    engine.open_session()
 
 
 def test_an_unknown_policy_is_refused(llava: Engine) -> None:

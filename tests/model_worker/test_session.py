@@ -11,10 +11,18 @@ from numpy.typing import NDArray
 
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine
+from model_worker.memory.cache import BoundedCache
 from model_worker.session import FrameError, QuestionError, Session, SessionBusy
 
 Frames = list[NDArray[np.uint8]]
 FAMILIES = ["llava_onevision", "qwen2_vl", "qwen2_5_vl"]
+LATER = ["qwen3_vl", "llava_next_video", "smolvlm", "internvl"]
+
+
+@pytest.fixture
+def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Qwen's units have at most 4 visual tokens, so that a block is soon full."""
+    monkeypatch.setattr("model_worker.families.qwen2_vl._MOST_TOKENS", 4)
 
 
 def watched(engine: Engine, frames: Frames, budget: int = 24, **more: object) -> Session:
@@ -82,6 +90,71 @@ def test_frames_together_are_frames_one_by_one(
     assert length == second.visual_length
 
 
+@pytest.mark.parametrize("family", [*FAMILIES, *LATER])
+@pytest.mark.usefixtures("small_units")
+def test_what_is_kept_after_five_passes_is_what_was_seen(
+    engines: dict[str, Engine], frames: Frames, family: str
+) -> None:
+    """Values of the first layer depend on a token alone: those of a kept token are those of the
+    patch and the time that are kept with it."""
+    engine = engines[family]
+    group = engine.adapter.frames_per_unit
+    session = engine.open_session(budget_tokens=small(engine, 24))
+    shape, cap = session._open_cache().shape, session.memory.cap_tokens
+    count = 0
+    while session.memory.compressions < 5:
+        session.watch(frames[count % 40], 0.7 * count)
+        assert session.memory.tokens <= cap
+        count += 1
+    assert 1 <= session.memory.peak_tokens <= cap
+    seen = engine.open_session(budget_tokens=count // group * cap // 8, longest_position=10**6)
+    seen.watch_many([frames[i % 40] for i in range(count)], [0.7 * i for i in range(count)])
+    assert seen.memory.compressions == 0
+    dense, kept = seen._open_cache(), session._open_cache()
+    length = dense.visual_length
+    index = {place: i for i, place in enumerate(_places(dense, 0, 0))}
+    assert len(index) == length, "a time and a patch name one token"
+    most = engine.adapter.unit_tokens(session._choose_grid(frames[0]))
+    recent = session._policy.recent_frames(cap, session.memory.budget_tokens, most) + 1
+    newest = sorted({time for time, _ in index})[-recent]
+    whole = [i for (time, _), i in index.items() if time >= newest]
+    for layer in range(shape.layers):
+        for head in range(shape.kv_heads):
+            found = [index[place] for place in _places(kept, layer, head)]
+            assert found == sorted(set(found)), "in the order in which they came, none twice"
+            assert found[-len(whole) :] == whole, "the newest units are whole"
+            if layer == 0:
+                expected = dense.visual_values[0, head, found]
+                assert torch.allclose(kept.visual_values[0, head], expected, atol=1e-5)
+
+
+def _places(cache: BoundedCache, layer: int, head: int) -> list[tuple[float, int]]:
+    """Time and patch of each kept token."""
+    kept = slice(0, cache.visual_length)
+    times, patches = cache.times[layer, head, kept], cache.patches[layer, head, kept]
+    return list(zip(times.tolist(), patches.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("family", LATER)
+@pytest.mark.usefixtures("small_units")
+def test_units_with_words_are_the_same_together_and_one_by_one(
+    engines: dict[str, Engine], frames: Frames, family: str
+) -> None:
+    engine = engines[family]
+    one, many = (engine.open_session(budget_tokens=small(engine, 24)) for _ in range(2))
+    count = 35
+    for i in range(count):
+        one.watch(frames[i], 7.0 * i)
+    assert many.watch_many(frames[:count], [7.0 * i for i in range(count)]) == count
+    first, second = one._open_cache(), many._open_cache()
+    assert one.memory == many.memory
+    assert one.memory.compressions >= 1
+    assert torch.equal(first.times, second.times)
+    assert torch.equal(first.patches, second.patches)
+    assert torch.equal(first.positions, second.positions)
+    assert torch.allclose(first.visual_keys, second.visual_keys, atol=1e-3)
+
+
 def test_what_is_kept_is_from_all_of_the_stream(llava: Engine, frames: Frames) -> None:
     session = watched(llava, frames * 3, budget=48)
     cache = session._open_cache()
@@ -135,7 +208,7 @@ def test_of_several_frames_none_is_taken_where_one_is_wrong(llava: Engine, frame
     assert session.watch_many([], []) == 0
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *LATER])
 def test_frames_of_other_sizes_are_resized(engines: dict[str, Engine], family: str) -> None:
     session = engines[family].open_session()
     for i, size in enumerate([(480, 640), (360, 480), (64, 64), (1080, 1920), (17, 16)]):
@@ -156,7 +229,7 @@ def test_a_read_only_or_flipped_frame_is_as_good_as_any(llava: Engine, frames: F
 # -- asking -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *LATER])
 def test_an_answer_leaves_the_memory_bit_for_bit(
     engines: dict[str, Engine], frames: Frames, family: str
 ) -> None:
@@ -221,7 +294,7 @@ def test_an_exception_ends_the_answer_and_the_session_goes_on(
     assert list(session.ask("what is it?")) is not None
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *LATER])
 def test_an_answer_does_not_see_what_comes_later(
     engines: dict[str, Engine], frames: Frames, family: str
 ) -> None:
@@ -277,7 +350,7 @@ def test_an_unfinished_unit_is_seen_by_the_answer(
 
 
 def test_only_one_frame_is_enough_to_ask(engines: dict[str, Engine], frames: Frames) -> None:
-    for family in FAMILIES:
+    for family in [*FAMILIES, *LATER]:
         session = engines[family].open_session()
         session.watch(frames[0], 7.0)
         answer = session.ask("what?", Sampling(max_tokens=3))
@@ -364,6 +437,51 @@ def test_positions_stay_in_the_trained_range_however_long_the_stream(
     assert session._origin.unit > 0, "positions were made compact at least once"
     answer = session.ask("what?", Sampling(max_tokens=5))
     assert list(answer) is not None
+
+
+@pytest.mark.parametrize("family", LATER)
+@pytest.mark.usefixtures("small_units")
+def test_units_with_words_stay_in_the_trained_range(
+    engines: dict[str, Engine], frames: Frames, family: str
+) -> None:
+    engine = engines[family]
+    longest = 1600 if family == "llava_next_video" else 2600
+    session = engine.open_session(budget_tokens=small(engine, 24), longest_position=longest)
+    cache = session._open_cache()
+    for i in range(300):
+        session.watch(frames[i % 40], float(i))
+        assert (cache.positions[..., : cache.visual_length] <= session._highest).all()
+        assert session._highest + 1024 < longest
+    assert (cache.positions[..., : cache.visual_length].diff(dim=-1) >= 0).all()
+    assert session._origin is not None
+    assert session._origin.unit > 0, "positions were made compact at least once"
+    assert list(session.ask("what?", Sampling(max_tokens=5))) is not None
+
+
+@pytest.mark.parametrize("family", LATER)
+def test_units_far_along_are_made_compact_like_near_ones(
+    engines: dict[str, Engine], frames: Frames, family: str
+) -> None:
+    """Words and grid move together along each axis, and keys turn with them."""
+    engine, kept = engines[family], []
+    adapter = engine.adapter
+    for begun in (0, 3000):
+        session = engine.open_session(budget_tokens=800)
+        session._highest += begun
+        session.watch_many(frames[:24], [float(i) for i in range(24)])
+        cache = session._open_cache()
+        length = cache.visual_length
+        before = cache.positions[..., :length].clone()
+        assert session._grid is not None
+        places, stride = adapter.slot(session._grid)
+        cache.compact(adapter.time_frequencies(), stride, stride, 10**5, places)
+        after = cache.positions[..., :length]
+        same = cache.times[..., 1:length] == cache.times[..., : length - 1]
+        assert torch.equal(before.diff(dim=-1)[same], after.diff(dim=-1)[same])
+        assert after.max() < 3000
+        kept.append((after, cache.visual_keys[0]))
+    assert torch.equal(kept[0][0], kept[1][0])
+    assert (kept[0][1] - kept[1][1]).abs().max() <= 1e-3
 
 
 def test_a_stream_made_compact_answers_like_one_that_was_not(llava: Engine, frames: Frames) -> None:

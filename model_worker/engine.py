@@ -79,7 +79,7 @@ class Engine:
         *,
         budget_tokens: int | None = None,
         policy: str | CompressionPolicy = "infinipot_v",
-        history_turns: int = 8,
+        history_turns: int = 4,
         longest_position: int | None = None,
     ) -> Session:
         """Reserve a memory of `budget_tokens` visual tokens and one ingest block.

@@ -57,7 +57,7 @@ class Session:
         adapter: FamilyAdapter,
         shape: CacheShape,
         policy: CompressionPolicy,
-        history_turns: int = 8,
+        history_turns: int = 4,
         longest_position: int | None = None,
     ) -> None:
         self._adapter = adapter

@@ -45,14 +45,23 @@ def questions() -> list[dict[str, object]]:
     rows: list[tuple[float, str, str]] = [
         (14.0, "What do you see now?", "It is a banana."),
         (27.0, "What did you see before the clock?", "I saw a banana before the clock."),
+        (33.0, "What is it now?", "It is a dog."),
+        (41.0, "What came right after the clock?", "I saw a dog after the clock."),
         (43.0, "Have you seen a dog?", "Yes, I have seen a dog."),
         (55.0, "What was the first thing you saw?", "The first thing was a guitar."),
+        (60.0, "Where was the rocket?", f"The rocket was {PLACE_PHRASES['top']}."),
         (63.0, "Where was the clock?", f"The clock was {PLACE_PHRASES['right']}."),
+        (68.0, "Have you seen a clock?", "Yes, I have seen a clock."),
         (72.0, "What came right after the dog?", "I saw a rocket after the dog."),
+        (77.0, "What do you see now?", "It is a pizza."),
         (80.0, "Have you seen a snowman?", "No, I have not seen a snowman."),
+        (86.0, "What is it now?", "I see nothing now."),
         (88.0, "What colour was the background with the banana?", "The background was purple."),
+        (92.0, "What was the first thing you saw?", "The first thing was a guitar."),
         (99.0, "What is it now?", "It is a crown."),
+        (101.0, "What colour was the background with the cup?", "The background was red."),
         (106.0, "What did you see before the cup?", "I saw a rocket before the cup."),
+        (109.0, "What came right after the penguin?", "I saw a pizza after the penguin."),
         (112.0, "Where was the hammer?", "I have not seen a hammer."),
         (117.0, "Have you seen a guitar?", "Yes, I have seen a guitar."),
         (118.5, "What was the last thing you saw?", "The last thing was a frog."),
@@ -70,23 +79,18 @@ def film(path: Path, seed: int = 11) -> float:
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "27", "preset": "slow", "g": str(RATE * 2)}
         at = 0
-        previous = None
         for seconds, name, place, colour in SCRIPT:
             obj = -1 if name is None else OBJECT_NAMES.index(name)
             scene = Frame(obj, PLACE_NAMES.index(place), COLOUR_NAMES.index(colour))
             take = Take(scene, SIDE, rng)
             for i in range(round(seconds * RATE)):
                 picture = take.picture(i / RATE)
-                if previous is not None and i < 3:  # a cross-fade of a fifth of a second
-                    share = (i + 1) / 4
-                    picture = share * picture + (1 - share) * previous
                 grain = rng.normal(0, 2.0, (SIDE // 2, SIDE // 2, 1)).repeat(2, 0).repeat(2, 1)
                 frame = np.clip(picture + grain, 0, 255).astype(np.uint8)
                 image = av.VideoFrame.from_ndarray(frame, format="rgb24")
                 image.pts, image.time_base = at, Fraction(1, RATE)
                 container.mux(stream.encode(image))
                 at += 1
-            previous = take.picture(seconds)
         container.mux(stream.encode(None))
     return total
 

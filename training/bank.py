@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from training.checkpoint import SIDE, build_model, build_tokenizer
+from training.checkpoint import SIDE
 from training.render import Picture, still, through_codec
-from training.tower import Stage0
+from training.tower import load
 from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_NAMES
 
 COMBINATIONS = len(OBJECT_NAMES) * len(PLACE_NAMES) * len(COLOUR_NAMES)
@@ -68,13 +68,12 @@ class Renderings(IterableDataset[Tensor]):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tower", type=Path, required=True)
+    parser.add_argument("--tower", type=Path, required=True, help="its state, or a checkpoint")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--variants", type=int, default=16)
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
-    stage = Stage0(build_model(build_tokenizer()))
-    stage.load_state_dict(torch.load(args.tower, weights_only=True)["stage"])
+    _, stage = load(args.tower)
     stage.eval()
     begun = time.monotonic()
     # One loading process keeps the order of the combinations.

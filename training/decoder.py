@@ -25,7 +25,7 @@ from training.clips import FACTS, IGNORE, NOTHING, ClipBatches, Clips, Phase
 from training.forgetting import forget, lifetimes
 from training.optimise import Optimisers, warm_cosine
 from training.questions import KINDS
-from training.tower import Stage0
+from training.tower import Stage0, load
 
 PREFIX = 2  # <|im_start|> user
 VALUE_COST = 0.02
@@ -50,18 +50,17 @@ class Stage1(nn.Module):
     def __init__(self, tower: Path | None = None) -> None:
         super().__init__()
         tokenizer = build_tokenizer()
-        model = build_model(tokenizer)
-        self.stage0 = Stage0(model)
-        if tower is not None:
-            self.stage0.load_state_dict(torch.load(tower, weights_only=True)["stage"])
+        if tower is None:
+            model = build_model(tokenizer)
+            self.stage0 = Stage0(model)
+        else:
+            model, self.stage0 = load(tower)
         self.model = model
         model.model.vision_tower.requires_grad_(False)
         model.model.multi_modal_projector.requires_grad_(False)
         self.stage0.requires_grad_(False)
         model.model.language_model.requires_grad_(True)
         width = model.config.text_config.hidden_size
-        with torch.no_grad():
-            model.model.image_newline.normal_(0, 0.07)
         self.probe_before = nn.Linear(width, NOTHING + 1)
         self.probe_count = nn.Linear(width, 17)
         self.probe_facts = nn.Linear(width, sum(FACTS.values()))
@@ -215,7 +214,7 @@ def held_out_batches(bank: Bank, lengths: tuple[int, ...], clips: int) -> list[C
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bank", type=Path, required=True)
-    parser.add_argument("--tower", type=Path, required=True)
+    parser.add_argument("--tower", type=Path, required=True, help="its state, or a checkpoint")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=94.0)
     parser.add_argument("--tokens", type=int, default=8000, help="per batch, all clips together")

@@ -125,6 +125,20 @@ class Stage0(nn.Module):
         return loss, measures
 
 
+def load(path: Path) -> tuple[LlavaOnevisionForConditionalGeneration, Stage0]:
+    """The model and its stage 0 from a state file of this stage, or from a whole checkpoint's
+    folder, whose decoder then comes along."""
+    if path.is_dir():
+        model = LlavaOnevisionForConditionalGeneration.from_pretrained(path)
+        return model, Stage0(model)
+    model = build_model(build_tokenizer())
+    stage = Stage0(model)
+    stage.load_state_dict(torch.load(path, weights_only=True)["stage"])
+    with torch.no_grad():
+        model.model.image_newline.normal_(0, 0.07)
+    return model, stage
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)

@@ -8,6 +8,7 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from training.checkpoint import SIDE, build_model, build_tokenizer
+from training.decoder import Stage1
 from training.export import export
 from training.tower import to_pixels
 
@@ -39,3 +40,11 @@ def test_training_sees_pixels_as_the_familys_processor_does(tmp_path: Path) -> N
     theirs = processor(Image.fromarray(picture), return_tensors="pt").pixel_values[0, 0]
     ours = to_pixels(torch.from_numpy(picture)[None])[0]
     assert (ours - theirs).abs().max() < 1e-5
+
+
+def test_training_goes_on_from_an_exported_checkpoint(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer()
+    model = build_model(tokenizer)
+    export(model, tokenizer, tmp_path)
+    resumed = Stage1(tmp_path).model.state_dict()
+    assert all(torch.equal(value, resumed[name]) for name, value in model.state_dict().items())

@@ -25,9 +25,6 @@ ROOT = Path(__file__).parent.parent.parent
 WAIT_SECONDS = 90.0
 
 
-os.environ.setdefault("LOOKBACK_THREADS", "1")  # services under test share few cores
-
-
 def eventually(find: Callable[[], T], what: str, seconds: float = WAIT_SECONDS) -> T:
     """The first true result."""
     deadline = time.monotonic() + seconds

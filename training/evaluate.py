@@ -1,6 +1,6 @@
 """Full-cache accuracy on held-out streams: unseen combinations, filmed, encoded, shrunk.
 
-    python -m training.evaluate --state runs/decoder/state.pt --streams 500 --out accuracy.json
+    python -m training.evaluate --state models/lookback-mini --streams 500 --out accuracy.json
 
 Answers are scored by teacher forcing: an answer is right when every token of it is the most
 likely one, which is when greedy decoding writes exactly that sentence.
@@ -45,8 +45,11 @@ class Exam:
 def sit(exam: Exam, share: int, of: int) -> Iterator[Scores]:
     """Scores so far after each of every `of`-th stream, from the `share`-th on."""
     torch.set_num_threads(1)
-    stage = Stage1()
-    stage.load_state_dict(torch.load(exam.state, weights_only=True)["stage"])
+    if exam.state.is_dir():
+        stage = Stage1(exam.state)
+    else:
+        stage = Stage1()
+        stage.load_state_dict(torch.load(exam.state, weights_only=True)["stage"])
     stage.eval()
     maker = ClipBatches(Phase(1, 1), 1, 1, seed=0, questions=QUESTIONS, held_out=True)
     scores = Scores()
@@ -76,7 +79,7 @@ def _sit_through(exam: Exam, share: int, of: int) -> Scores:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--state", type=Path, required=True, help="or a checkpoint's folder")
     parser.add_argument("--streams", type=int, default=500)
     parser.add_argument("--shortest", type=int, default=30, help="seconds, at 1 frame a second")
     parser.add_argument("--longest", type=int, default=120)

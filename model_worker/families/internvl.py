@@ -13,11 +13,12 @@ from torch import Tensor
 
 from model_worker.checkpoint import Checkpoint
 from model_worker.families.base import Grid
+from model_worker.families.fixed import FixedGrid
 from model_worker.families.interleaved import Interleaved
 from model_worker.families.pictures import Normaliser, resize
 
 
-class InternVL(Interleaved):
+class InternVL(FixedGrid, Interleaved):
     """Frames of a fixed size; a unit is one frame with its number."""
 
     model_types: ClassVar[tuple[str, ...]] = ("internvl",)
@@ -41,21 +42,6 @@ class InternVL(Interleaved):
         start = getattr(self.tokenizer, "start_image_token", None) or "<img>"
         end = getattr(self.tokenizer, "end_image_token", None) or "</img>"
         return f"{chr(10) if index else ''}Frame{index + 1}: {start}", end
-
-    @property
-    def frame_size(self) -> tuple[int, int] | None:
-        return self._grid.width, self._grid.height
-
-    @property
-    def max_pixels(self) -> int:
-        return self._grid.width * self._grid.height
-
-    @property
-    def most_tokens_per_unit(self) -> int:
-        return self.unit_tokens(self._grid)
-
-    def grid(self, width: int, height: int) -> Grid:
-        return self._grid
 
     def pixels(self, frame: NDArray[np.uint8], grid: Grid) -> Tensor:
         frame = resize(frame, grid.width, grid.height, Image.Resampling.BICUBIC)

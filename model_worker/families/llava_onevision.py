@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model_worker.checkpoint import Checkpoint
-from model_worker.families.base import FamilyAdapter, Grid
+from model_worker.families.base import Grid
+from model_worker.families.fixed import FixedGrid
 from model_worker.families.pictures import Normaliser
 
 
-class LlavaOnevision(FamilyAdapter):
+class LlavaOnevision(FixedGrid):
     """Frames of a fixed size; a unit is one frame."""
 
     model_types: ClassVar[tuple[str, ...]] = ("llava_onevision",)
@@ -28,21 +29,6 @@ class LlavaOnevision(FamilyAdapter):
         pooled = math.ceil(self._side // vision.patch_size / 2)
         self._grid = Grid(pooled, pooled, self._side, self._side)
         self._normalise = Normaliser(self._preprocessing)
-
-    @property
-    def frame_size(self) -> tuple[int, int] | None:
-        return self._side, self._side
-
-    @property
-    def max_pixels(self) -> int:
-        return self._side * self._side
-
-    @property
-    def most_tokens_per_unit(self) -> int:
-        return self._grid.tokens
-
-    def grid(self, width: int, height: int) -> Grid:
-        return self._grid
 
     def pixels(self, frame: NDArray[np.uint8], grid: Grid) -> Tensor:
         return self._normalise(frame, grid)

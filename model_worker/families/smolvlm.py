@@ -20,11 +20,12 @@ from transformers.models.smolvlm.processing_smolvlm import (
 
 from model_worker.checkpoint import Checkpoint
 from model_worker.families.base import Grid
+from model_worker.families.fixed import FixedGrid
 from model_worker.families.interleaved import Interleaved
 from model_worker.families.pictures import HALF, Normaliser, resize
 
 
-class SmolVLM(Interleaved):
+class SmolVLM(FixedGrid, Interleaved):
     """Frames of a fixed size; a unit is one frame with its time."""
 
     model_types: ClassVar[tuple[str, ...]] = ("smolvlm",)
@@ -58,21 +59,6 @@ class SmolVLM(Interleaved):
         minutes, rest = divmod(int(seconds[0]), 60)
         time = FRAME_TIMESTAMP_MESSAGE.format(timestamp=f"{minutes:02d}:{rest:02d}")
         return time + fake + whole, fake
-
-    @property
-    def frame_size(self) -> tuple[int, int] | None:
-        return self._grid.width, self._grid.height
-
-    @property
-    def max_pixels(self) -> int:
-        return self._grid.width * self._grid.height
-
-    @property
-    def most_tokens_per_unit(self) -> int:
-        return self.unit_tokens(self._grid)
-
-    def grid(self, width: int, height: int) -> Grid:
-        return self._grid
 
     def pixels(self, frame: NDArray[np.uint8], grid: Grid) -> Tensor:
         """In two steps, as the processor: the longer edge first, then the square."""

@@ -18,6 +18,7 @@ import * as api from "./session.js";
 
 /**
  * @typedef {object} ConnectionHandlers
+ * @property {() => api.SessionOptions} options Those of a session that is opened now.
  * @property {(state: State, detail: string) => void} onState
  * @property {(event: ServerEvent) => void} onEvent
  * @property {(session: api.Session | null) => void} onSession
@@ -111,6 +112,16 @@ export class Connection {
     ];
   }
 
+  /**
+   * Asks what the memory keeps; `lookback.memory.described` says it.
+   * @returns {string | null} The id of the event sent; null while nothing can be asked.
+   */
+  describe() {
+    return this.open && this.#realtime
+      ? this.#realtime.send({ type: "lookback.memory.describe" })
+      : null;
+  }
+
   /** @param {string | null} response */
   cancel(response) {
     const which = response ? { response_id: response } : {};
@@ -163,7 +174,7 @@ export class Connection {
 
   /** @param {number} wish */
   async #openSession(wish) {
-    const session = await api.openSession();
+    const session = await api.openSession(this.handlers.options());
     if (wish !== this.#wish) {
       api.closeOnLeaving(session.id);
       return;

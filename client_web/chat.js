@@ -155,7 +155,8 @@ export class Chat {
     for (const one of this.#writings) {
       if (one.id !== null) one.behind.add(response.id);
     }
-    const writing = this.#writings.find((one) => one.id === null);
+    const asked = response.metadata?.asked ?? "";
+    const writing = this.#writings.find((one) => one.id === null && one.events.includes(asked));
     if (!writing) return;
     writing.id = response.id;
     this.#wait(writing, response.lookback?.queue_position ?? 0);

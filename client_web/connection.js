@@ -106,10 +106,10 @@ export class Connection {
     if (!this.#realtime) throw new Unreachable();
     const content = [{ type: "input_text", text: question }];
     const item = { type: "message", role: "user", content };
-    return [
-      this.#realtime.send({ type: "conversation.item.create", item }),
-      this.#realtime.send({ type: "response.create", response: {} }),
-    ];
+    const asked = this.#realtime.send({ type: "conversation.item.create", item });
+    // The response has it too, which tells whose it is.
+    const response = { metadata: { asked } };
+    return [asked, this.#realtime.send({ type: "response.create", response })];
   }
 
   /**

@@ -39,6 +39,7 @@ import { address, sessionExists } from "./session.js";
  * @property {"in_progress" | "completed" | "cancelled" | "incomplete" | "failed"} status
  * @property {{input_tokens: number, output_tokens: number, total_tokens: number}} [usage]
  * @property {{message?: string} | null} [status_details]
+ * @property {{asked?: string} | null} [metadata] As it was asked for.
  * @property {About} [lookback]
  */
 

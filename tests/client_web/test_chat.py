@@ -49,16 +49,18 @@ def test_a_place_in_the_queue_counts_down(browser: Browser, service: Service) ->
           const [log, announcer] = [document.createElement("ol"), document.createElement("p")];
           const chat = new Chat(log, announcer, () => undefined);
           const place = () => log.querySelector("small")?.textContent ?? "";
-          const created = (id, queue_position) => chat.hear({
-            type: "response.created", response: { id, lookback: { queue_position } },
+          const created = (id, asked, queue_position) => chat.hear({
+            type: "response.created",
+            response: { id, metadata: { asked }, lookback: { queue_position } },
           });
           const done = (id) => chat.hear({
             type: "response.done", response: { id, status: "cancelled" },
           });
           const places = [];
-          chat.ask("What is it now?", []);
-          created("mine", 2);
-          created("later", 3);
+          chat.ask("What is it now?", ["page-1", "page-2"]);
+          created("second", "of another client", 1);
+          created("mine", "page-1", 2);
+          created("later", "of another client", 3);
           places.push(place());
           for (const id of ["later", "first", "second"]) {
             done(id);

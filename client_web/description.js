@@ -39,6 +39,17 @@ const several = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "
 const percent = (share) =>
   share > 0 && share < 0.01 ? "less than 1 %" : `${Math.floor(share * 100)} %`;
 
+/**
+ * @param {string} base64
+ * @returns {Uint8Array} A loop, because there may be a million and this is done once a second.
+ */
+function bytes(base64) {
+  const letters = atob(base64);
+  const decoded = new Uint8Array(letters.length);
+  for (let at = 0; at < letters.length; at++) decoded[at] = letters.charCodeAt(at);
+  return decoded;
+}
+
 export class Description {
   /** @param {DescriptionEvent} told */
   constructor(told) {
@@ -46,7 +57,7 @@ export class Description {
     this.frames = told.frames;
     this.rows = told.rows;
     this.columns = told.columns;
-    this.shares = Uint8Array.from(atob(told.shares), (letter) => letter.charCodeAt(0));
+    this.shares = bytes(told.shares);
     if (this.shares.length !== told.frames.length * told.patches) {
       throw new RangeError(
         `${this.shares.length} shares came for ${told.frames.length} frames of ` +
@@ -54,8 +65,9 @@ export class Description {
       );
     }
     this.means = told.frames.map((_, index) => {
-      const picture = this.picture(index);
-      return picture.reduce((sum, share) => sum + share, 0) / (picture.length * WHOLE || 1);
+      let sum = 0;
+      for (const share of this.picture(index)) sum += share;
+      return sum / (this.rows * this.columns * WHOLE);
     });
   }
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     InternVLConfig,
@@ -257,3 +258,16 @@ def frames() -> list[NDArray[np.uint8]]:
     """Forty noise frames, RGB `[32, 32, 3]`."""
     random = np.random.default_rng(0)
     return [random.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(40)]
+
+
+@pytest.fixture
+def spoil() -> Callable[[Path, Callable[[dict[str, torch.Tensor]], object]], None]:
+    """Change the tensors in a checkpoint's file of weights."""
+
+    def change(folder: Path, how: Callable[[dict[str, torch.Tensor]], object]) -> None:
+        file = folder / "model.safetensors"
+        weights = load_file(file)
+        how(weights)
+        save_file(weights, file, metadata={"format": "pt"})
+
+    return change

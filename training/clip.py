@@ -74,8 +74,8 @@ def scenes() -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     at = 0.0
     for seconds, name, place, colour in SCRIPT:
-        row = {"object": name, "place": place if name else None, "colour": colour}
-        rows.append({"start": at, "end": at + seconds} | row)
+        shown = {"object": name, "place": place if name else None, "colour": colour}
+        rows.append({"start": at, "end": at + seconds, **shown})
         at += seconds
     return rows
 

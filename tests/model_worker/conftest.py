@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
+    AutoModelForImageTextToText,
     InternVLConfig,
     InternVLForConditionalGeneration,
     LlavaNextVideoConfig,
@@ -245,6 +246,13 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def engines(checkpoints: dict[str, Path]) -> dict[str, Engine]:
     """The tiny checkpoints, loaded."""
     return {name: Engine.load(folder) for name, folder in checkpoints.items()}
+
+
+@pytest.fixture(scope="session")
+def references(checkpoints: dict[str, Path]) -> dict[str, Any]:
+    """The tiny checkpoints as `transformers` alone has them."""
+    load = AutoModelForImageTextToText.from_pretrained
+    return {name: load(folder).eval() for name, folder in checkpoints.items()}
 
 
 @pytest.fixture(scope="session")

@@ -430,11 +430,11 @@ def test_positions_stay_in_the_trained_range_however_long_the_stream(
         assert (kept.diff(dim=-1) >= 0).all()
         assert kept.min() >= cache.shape.prefix
         highest = max(highest, int(kept.max()))
-        assert session._highest == max(int(kept.max()), session._highest)
-        assert session._highest + 1024 < longest
+        assert session._timeline.highest == max(int(kept.max()), session._timeline.highest)
+        assert session._timeline.highest + 1024 < longest
     assert highest > 200
-    assert session._origin is not None
-    assert session._origin.unit > 0, "positions were made compact at least once"
+    assert session._timeline._origin is not None
+    assert session._timeline._origin.unit > 0, "positions were made compact at least once"
     answer = session.ask("what?", Sampling(max_tokens=5))
     assert list(answer) is not None
 
@@ -450,11 +450,11 @@ def test_units_with_words_stay_in_the_trained_range(
     cache = session._open_cache()
     for i in range(300):
         session.watch(frames[i % 40], float(i))
-        assert (cache.positions[..., : cache.visual_length] <= session._highest).all()
-        assert session._highest + 1024 < longest
+        assert (cache.positions[..., : cache.visual_length] <= session._timeline.highest).all()
+        assert session._timeline.highest + 1024 < longest
     assert (cache.positions[..., : cache.visual_length].diff(dim=-1) >= 0).all()
-    assert session._origin is not None
-    assert session._origin.unit > 0, "positions were made compact at least once"
+    assert session._timeline._origin is not None
+    assert session._timeline._origin.unit > 0, "positions were made compact at least once"
     assert list(session.ask("what?", Sampling(max_tokens=5))) is not None
 
 
@@ -467,7 +467,7 @@ def test_units_far_along_are_made_compact_like_near_ones(
     adapter = engine.adapter
     for begun in (0, 3000):
         session = engine.open_session(budget_tokens=800)
-        session._highest += begun
+        session._timeline.highest += begun
         session.watch_many(frames[:24], [float(i) for i in range(24)])
         cache = session._open_cache()
         length = cache.visual_length
@@ -522,14 +522,16 @@ def _rotated(keys: torch.Tensor, old: torch.Tensor, frequencies: torch.Tensor) -
 def test_closing_frees_the_buffer_even_while_an_answer_is_held(
     llava: Engine, frames: Frames
 ) -> None:
+    before = llava.pool.used_bytes
     session = watched(llava, frames[:3])
-    buffer = weakref.ref(session._open_cache().buffer)
+    cache = weakref.ref(session._open_cache())
     answer = session.ask("what?")
     answer.step()
     session.close()
     session.close()
     gc.collect()
-    assert buffer() is None
+    assert cache() is None
+    assert llava.pool.used_bytes == before
     assert answer.status == "cancelled"
     assert answer.step() is None
     for use in (lambda: session.ask("what?"), lambda: session.watch(frames[3], 3.0)):

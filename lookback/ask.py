@@ -31,6 +31,9 @@ class Asked:
     model: str = ""
     device: str = "auto"
     dtype: str = "auto"
+    revision: str | None = None
+    attention: str = "auto"
+    quantization: str = "none"
     budget_tokens: int | None = None
     policy: str = "infinipot_v"
     fps: float = 1.0
@@ -48,7 +51,14 @@ def ask(asked: Asked) -> None:
         video = Video(asked.clip)
         until = _until(asked, video)
         with console.status(f"loading {asked.model}"):
-            engine = Engine.load(asked.model, device=asked.device, dtype=asked.dtype)
+            engine = Engine.load(
+                asked.model,
+                device=asked.device,
+                dtype=asked.dtype,
+                revision=asked.revision,
+                attention=asked.attention,
+                quantization=asked.quantization,
+            )
         session = engine.open_session(budget_tokens=asked.budget_tokens, policy=asked.policy)
         newest = _watch(engine, session, video, asked, until, console)
         if asked.at is not None and video.seconds is None and newest + 1 / asked.fps < asked.at:

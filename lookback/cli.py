@@ -9,8 +9,9 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
+from lookback.flags import BROKER, LISTEN, MODEL, takes
 from lookback.part import EXIT_UNUSABLE
-from lookback.settings import ServeSettings, apply_flags, apply_profile
+from lookback.settings import ServeSettings
 
 app = typer.Typer(
     help="Ask a live camera about anything it has seen, in memory that never grows.",
@@ -20,20 +21,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-Profile = Annotated[
-    Path | None, typer.Option("--config", help="A profile: LOOKBACK_NAME=value lines.")
-]
-Broker = Annotated[str | None, typer.Option(help="redis://host:6379, rediss://… or unix:///path.")]
-Host = Annotated[str | None, typer.Option(help="The address to listen on.")]
-Port = Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.")]
-Model = Annotated[
-    str | None, typer.Option(help="Hub id or folder of a checkpoint; lookback-mini by default.")
-]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 …")]
-Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")]
-Budget = Annotated[
-    int | None, typer.Option("--budget", help="Visual tokens that a session's memory keeps.")
-]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Clip = Annotated[Path, typer.Argument(help="A video file.")]
 
@@ -45,15 +32,6 @@ def _fail(message: str, status: int = 1) -> NoReturn:
     raise typer.Exit(status)
 
 
-def _profile(path: Path | None) -> None:
-    if path is None:
-        return
-    try:
-        apply_profile(path)
-    except (FileNotFoundError, ValueError) as error:
-        _fail(str(error), 2)
-
-
 def _said(error: ValidationError) -> str:
     lines = [
         f"LOOKBACK_{'_'.join(map(str, fault['loc'])).upper()}={fault['input']!r}: {fault['msg']}"
@@ -63,29 +41,11 @@ def _said(error: ValidationError) -> str:
 
 
 @app.command()
-def serve(
-    config: Profile = None,
-    host: Host = None,
-    port: Port = None,
-    broker_url: Broker = None,
-    model: Model = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    budget: Budget = None,
-) -> None:
+@takes(LISTEN, BROKER, MODEL)
+def serve() -> None:
     """Run broker, gateway and worker as one service on this machine."""
     from lookback.serve import serve as run
 
-    _profile(config)
-    apply_flags(
-        host=host,
-        port=port,
-        broker_url=broker_url,
-        model=model,
-        device=device,
-        dtype=dtype,
-        budget_tokens=budget,
-    )
     try:
         settings = ServeSettings()
     except ValidationError as error:
@@ -94,16 +54,13 @@ def serve(
 
 
 @app.command()
-def gateway(
-    config: Profile = None, host: Host = None, port: Port = None, broker_url: Broker = None
-) -> None:
+@takes(LISTEN, BROKER)
+def gateway() -> None:
     """Run one gateway: page, cameras and questions. Needs a broker."""
     from broker.connection import BrokerError
     from server.app import GatewayError, run
     from server.settings import GatewaySettings
 
-    _profile(config)
-    apply_flags(host=host, port=port, broker_url=broker_url)
     try:
         run(GatewaySettings())
     except ValidationError as error:
@@ -115,22 +72,12 @@ def gateway(
 
 
 @app.command()
-def worker(
-    config: Profile = None,
-    broker_url: Broker = None,
-    model: Model = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    budget: Budget = None,
-) -> None:
+@takes(BROKER, MODEL)
+def worker() -> None:
     """Run one model worker. Needs a broker."""
     from model_worker.service import run
     from model_worker.settings import WorkerSettings
 
-    _profile(config)
-    apply_flags(
-        broker_url=broker_url, model=model, device=device, dtype=dtype, budget_tokens=budget
-    )
     try:
         settings = WorkerSettings()
     except ValidationError as error:
@@ -141,23 +88,17 @@ def worker(
 
 
 @app.command()
+@takes(MODEL)
 def ask(
     clip: Clip,
     question: Annotated[str, typer.Argument(help="What you want to know.")],
     at: Annotated[
         float | None, typer.Option(help="Seconds of the clip to watch first; all by default.")
     ] = None,
-    config: Profile = None,
-    model: Model = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    budget: Budget = None,
     fps: Annotated[float, typer.Option(help="Frames watched per second of the clip.")] = 1.0,
     max_tokens: Annotated[int, typer.Option(help="The longest answer.", min=1)] = 128,
 ) -> None:
     """Ask about a video file, without a server."""
-    _profile(config)
-    apply_flags(model=model, device=device, dtype=dtype, budget_tokens=budget)
     from lookback.ask import Asked, AskError
     from lookback.ask import ask as run
     from model_worker.settings import WorkerSettings
@@ -172,6 +113,9 @@ def ask(
                 model=settings.model,
                 device=settings.device,
                 dtype=settings.dtype,
+                revision=settings.revision,
+                attention=settings.attention,
+                quantization=settings.quantization,
                 budget_tokens=settings.budget_tokens,
                 policy=settings.policy,
                 fps=fps,
@@ -185,12 +129,11 @@ def ask(
 
 
 @app.command()
+@takes(MODEL)
 def demo(
     clip: Annotated[
         Path, typer.Option(help="A clip with its questions beside it, as NAME.json.")
     ] = SAMPLE,
-    config: Profile = None,
-    model: Model = None,
     json: Json = False,
 ) -> None:
     """Play a clip into the running service as a camera, ask, and judge the answers.
@@ -200,8 +143,6 @@ def demo(
     from lookback.demo import DemoError
     from lookback.demo import run as play
 
-    _profile(config)
-    apply_flags(model=model)
     os.environ.setdefault("LOOKBACK_LOG_LEVEL", "warning")  # the parts' logs would tear the bar
     try:
         passed = asyncio.run(play(clip, json_wanted=json))

@@ -14,11 +14,17 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class AnswerStarted(msgspec.Struct, frozen=True, tag="answer.started"):
-    """The question is prefilled; `span` is None where no frame was seen yet."""
+    """The question is prefilled; `span` is None where no frame was seen yet.
+
+    Of the conversation's earlier turns the answer sees the latest `turns_kept`; the oldest
+    `turns_forgotten` are no longer seen, for want of room.
+    """
 
     session: str
     response: str
     span: Span | None
+    turns_kept: int = 0
+    turns_forgotten: int = 0
 
 
 class AnswerDelta(msgspec.Struct, frozen=True, tag="answer.delta"):

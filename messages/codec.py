@@ -6,6 +6,7 @@ import msgspec
 
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.frames import Frame, FrameRejected
+from messages.memory import DescribeMemory, MemoryDescribed
 from messages.questions import Ask, Cancel
 from messages.sessions import (
     CloseSession,
@@ -17,7 +18,7 @@ from messages.sessions import (
 )
 from messages.workers import WorkerCard
 
-ToWorker = OpenSession | CloseSession | Ask | Cancel
+ToWorker = OpenSession | CloseSession | Ask | Cancel | DescribeMemory
 """What stands on the control stream."""
 
 ToGateway = (
@@ -25,6 +26,7 @@ ToGateway = (
     | SessionRefused
     | SessionClosed
     | MemoryStatus
+    | MemoryDescribed
     | FrameRejected
     | AnswerStarted
     | AnswerDelta

@@ -2,7 +2,7 @@
 
 | key | type | who writes | what |
 |---|---|---|---|
-| `lookback:control` | stream, exact MAXLEN 1024 | gateway | open, close, ask, cancel |
+| `lookback:control` | stream, exact MAXLEN 1024 | gateway | open, close, ask, cancel, describe |
 | `lookback:frames:{session}` | stream, exact MAXLEN RING | gateway | frames; the oldest goes |
 | `lookback:events:{session}` | stream, exact MAXLEN 2048, TTL | worker | what its clients hear |
 | `lookback:alive:{session}` | string, TTL | gateway | the session still has somebody |

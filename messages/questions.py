@@ -4,7 +4,8 @@ import msgspec
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
-    """One question. Temperature 0 is greedy decoding."""
+    """One question. Temperature 0 is greedy decoding; an answer ends before any of the texts
+    in `stop`, which are not part of it."""
 
     session: str
     response: str
@@ -13,10 +14,12 @@ class Ask(msgspec.Struct, frozen=True, tag="ask"):
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
+    stop: tuple[str, ...] = ()
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
-    """Stop an answer within one token; unknown or finished answers are left alone."""
+    """Stop an answer within one token, or withdraw a question that waits; unknown or finished
+    answers are left alone."""
 
     session: str
     response: str

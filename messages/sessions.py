@@ -7,11 +7,13 @@ import msgspec
 
 class OpenSession(msgspec.Struct, frozen=True, tag="session.open"):
     """Reserve a memory. `budget_tokens` None takes the worker's default; `worker` names the one
-    that is to have the session, None leaves it to the first that takes it."""
+    that is to have the session, None leaves it to the first that takes it. `instructions` are
+    the system prompt of all the session's answers."""
 
     session: str
     budget_tokens: int | None = None
     worker: str | None = None
+    instructions: str | None = None
 
 
 class CloseSession(msgspec.Struct, frozen=True, tag="session.close"):

@@ -2,22 +2,30 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
+MOST_STOPS: Final = 4
+LONGEST_STOP: Final = 64
+"""Characters of a stop sequence at most: so much text may be held back."""
 _HALF_CHARACTER = "\ufffd"  # what a decoder gives for bytes whose rest is yet to come
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How an answer is decoded. Temperature 0 is greedy; without a seed answers differ."""
+    """How an answer is decoded. Temperature 0 is greedy; without a seed answers differ.
+
+    The answer ends before the first text of `stop`, at most MOST_STOPS of 1 to LONGEST_STOP
+    characters. Raises ValueError for what cannot be.
+    """
 
     max_tokens: int = 128
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
+    stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -26,6 +34,15 @@ class Sampling:
             raise ValueError(f"temperature must be 0 or more, not {self.temperature}")
         if not 0.0 < self.top_p <= 1.0:
             raise ValueError(f"top_p must lie above 0 and at most at 1, not {self.top_p}")
+        if len(self.stop) > MOST_STOPS:
+            raise ValueError(
+                f"stop takes at most {MOST_STOPS} sequences, not {len(self.stop)}: leave some out"
+            )
+        for sequence in self.stop:
+            if not 1 <= len(sequence) <= LONGEST_STOP:
+                raise ValueError(
+                    f"a stop sequence has 1 to {LONGEST_STOP} characters, not {len(sequence)}"
+                )
 
 
 class Sampler:
@@ -53,30 +70,51 @@ class Sampler:
 
 
 class TextStream:
-    """Token ids to pieces of text that concatenate to the whole text, never half a character."""
+    """Token ids to pieces of text that concatenate to the whole text, never half a character.
 
-    def __init__(self, tokenizer: Any) -> None:
+    The text ends before the first stop sequence: of several that one token completes, the one
+    that leaves the shortest text. What may be the beginning of one is held back.
+    """
+
+    def __init__(self, tokenizer: Any, stop: tuple[str, ...] = ()) -> None:
         self._tokenizer = tokenizer
+        self._stop = stop
         self._ids: list[int] = []
         self.text = ""
+        self.stopped = False
+        """Whether a stop sequence has ended the text: nothing comes after it."""
 
     def push(self, token: int) -> str:
-        """The text that one more token adds; empty while a character is incomplete."""
-        self._ids.append(token)
-        whole = self._decode()
-        if whole.endswith(_HALF_CHARACTER) or not whole.startswith(self.text):
+        """The text that one more token adds; empty while it is uncertain, and once stopped."""
+        if self.stopped:
             return ""
-        return self._advance(whole)
+        self._ids.append(token)
+        whole = self._decode().rstrip(_HALF_CHARACTER)
+        return self._advance(whole, len(whole) - self._beginning(whole))
 
     def finish(self) -> str:
         """What `push` still held back."""
         whole = self._decode()
-        return self._advance(whole) if whole.startswith(self.text) else ""
+        return "" if self.stopped else self._advance(whole, len(whole))
 
-    def _advance(self, whole: str) -> str:
-        piece = whole[len(self.text) :]
-        self.text = whole
+    def _advance(self, whole: str, end: int) -> str:
+        """The piece of `whole` that is new, up to `end` or to a stop sequence."""
+        given = len(self.text)
+        if not whole.startswith(self.text):
+            return ""
+        found = [at for stop in self._stop if (at := whole.find(stop, given)) >= 0]
+        if found:
+            end, self.stopped = min(found), True
+        piece = whole[given:end]
+        self.text += piece
         return piece
+
+    def _beginning(self, whole: str) -> int:
+        """Characters at the end of `whole` that may be the beginning of a stop sequence."""
+        return max(
+            (n for stop in self._stop for n in range(1, len(stop)) if whole.endswith(stop[:n])),
+            default=0,
+        )
 
     def _decode(self) -> str:
         decoded: str = self._tokenizer.decode(

@@ -49,22 +49,27 @@ class Engine:
         device: str = "auto",
         dtype: str = "auto",
         threads: int | None = None,
+        revision: str | None = None,
+        attention: str = "auto",
+        quantization: str = "none",
     ) -> "Engine":
-        """Load a checkpoint from a folder or a hub id.
+        """Load a checkpoint from a folder or a hub id, of which `revision` is a branch, tag or
+        commit.
 
         `device` and `dtype` "auto" are CUDA with bfloat16 where there is one, else the CPU with
         float32. `threads` bounds the CPU threads of the whole process; None is one for a small
         model on a CPU, whose operations are over before a second thread is awake, and torch's
-        choice for others. Raises ModelError.
+        choice for others. `attention` and `quantization`: see `load_checkpoint`. Raises
+        ModelError.
         """
         chosen = _choose_device(device)
         if dtype == "auto":
             dtype = "bfloat16" if chosen.type == "cuda" else "float32"
         if dtype not in _DTYPES:
             raise ModelError(f"unknown dtype {dtype!r}; known: auto, {', '.join(_DTYPES)}")
-        folder = resolve_folder(model)
+        folder = resolve_folder(model, revision)
         family = find_family(read_model_type(folder))
-        checkpoint = load_checkpoint(folder, chosen, _DTYPES[dtype])
+        checkpoint = load_checkpoint(folder, chosen, _DTYPES[dtype], attention, quantization)
         if threads is None and chosen.type == "cpu":
             threads = 1 if checkpoint.model.num_parameters() < _SMALL_MODEL else None
         if threads is not None:

@@ -70,6 +70,9 @@ def run(settings: WorkerSettings) -> int:
             device=settings.device,
             dtype=settings.dtype,
             threads=settings.threads,
+            revision=settings.revision,
+            attention=settings.attention,
+            quantization=settings.quantization,
         )
         service = Service(engine, settings, client)
     except (BrokerError, ModelError, ValueError) as error:

@@ -21,8 +21,14 @@ class WorkerSettings(BaseSettings):
     """What its cards are called; each start adds a mark of its own."""
     model: str = str(SHIPPED_MODEL)
     """Hub id or folder of the checkpoint."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub id; None: its main branch."""
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
+    """The vision tower's attention; the decoder's is the engine's own."""
+    quantization: Literal["none", "int8", "int4"] = "none"
+    """Of the decoder's weights; needs `lookback[quantized]`."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of the model; None leaves the choice to torch."""
     policy: str = "infinipot_v"

@@ -26,6 +26,11 @@ GRID: Final = 3
 
 SPECIAL: Final = ("<unk>", "<pad>", "<|im_start|>", "<|im_end|>", "<image>", "<video>")
 
+# Words that came after weights had been shipped stand last, so that every older id stays.
+LATER_WORDS: Final = (
+    "will", "come", "comes", "happen", "happens", "coming", "be", "later", "that", "yet", "Will",
+)  # fmt: skip
+
 CHAT_TEMPLATE: Final = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}"
     "{% if message['content'] is string %}{{ ' ' + message['content'] }}{% else %}"
@@ -44,7 +49,7 @@ def vocabulary() -> list[str]:
             words += re.findall(r"\w+", form.replace("X", ""))
     words += [w.capitalize() for form in PHRASINGS.values() for f in form for w in [f.split()[0]]]
     words += [*OBJECT_NAMES, *COLOUR_NAMES, *NUMBERS]
-    return list(dict.fromkeys(words))
+    return [word for word in dict.fromkeys(words) if word not in LATER_WORDS] + [*LATER_WORDS]
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:

@@ -36,6 +36,7 @@ class Clips:
     cells: Tensor  # [B, T] the object's cell, -1 where the scene is empty
     before: Tensor  # [B, T] the object of the run before this frame's
     count: Tensor  # [B, T] different objects so far
+    start: Tensor  # [B, T] 1: a new object's first frame, 2: a returning object's, else 0
     named: Tensor  # [M, 3] clip, question and token of every object named in a question
     facts: Tensor  # [M, 5] of that object: FACTS, else IGNORE
     stretch: float  # positions of a frame are multiplied by this
@@ -101,19 +102,22 @@ def frame_rows(frames: list[Frame], variants: int, rng: np.random.Generator) -> 
     return rows
 
 
-def dense_labels(frames: list[Frame]) -> tuple[list[int], list[int], list[int]]:
-    """For each frame: the object's cell, the object of the run before, and the count so far."""
-    cells, before, count = [], [], []
+def dense_labels(frames: list[Frame]) -> tuple[list[int], list[int], list[int], list[int]]:
+    """For each frame: the object's cell, the object of the run before, the count so far, and
+    whether a new (1) or a returning (2) object's run starts here."""
+    cells, before, count, start = [], [], [], []
     previous, current = NOTHING, -1
     seen: set[int] = set()
     for frame in frames:
-        if frame.obj >= 0 and frame.obj != current:
+        starts = frame.obj >= 0 and frame.obj != current
+        start.append((2 if frame.obj in seen else 1) if starts else 0)
+        if starts:
             previous, current = (NOTHING if current < 0 else current), frame.obj
             seen.add(current)
         cells.append(CELLS[frame.place] if frame.obj >= 0 else -1)
         before.append(previous)
         count.append(min(len(seen), 16))
-    return cells, before, count
+    return cells, before, count, start
 
 
 class Phase(NamedTuple):
@@ -212,7 +216,7 @@ class ClipBatches(IterableDataset[Clips]):
             most = max(1.0, min(30.0, 30_000 / (9 * length)))
             stretch = float(np.exp(rng.uniform(0, np.log(most))))
         forgets = rng.random() < phase.forget_share
-        cells, before, count = (torch.tensor([d[i] for d in dense]) for i in range(3))
+        cells, before, count, start = (torch.tensor([d[i] for d in dense]) for i in range(4))
         return Clips(
             frames=torch.from_numpy(np.stack(clips)),
             tokens=padded(0, 1),
@@ -222,6 +226,7 @@ class ClipBatches(IterableDataset[Clips]):
             cells=cells,
             before=before,
             count=count,
+            start=start,
             named=torch.tensor(places, dtype=torch.long).view(-1, 3),
             facts=torch.tensor(facts, dtype=torch.long).view(-1, len(FACTS)),
             stretch=stretch,

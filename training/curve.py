@@ -1,7 +1,9 @@
 """Draws the learning curves of both stages as one picture.
 
     python -m training.curve --tower runs/tower/log.jsonl --decoder runs/decoder/log.jsonl \
-        --out training/curve.png
+        runs/decoder2/log.jsonl --out training/curve.png
+
+Logs of the decoder that went on from one another stand side by side, minutes added up.
 """
 
 import argparse
@@ -22,10 +24,24 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def in_a_row(logs: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The rows of all logs, each log's minutes counted from the end of the one before."""
+    rows: list[dict[str, Any]] = []
+    for log in logs:
+        begun = rows[-1]["minutes"] if rows else 0.0
+        rows += [row | {"minutes": begun + row["minutes"]} for row in log]
+    return rows
+
+
+def share_of(row: dict[str, Any], key: str, kind: str) -> float:
+    """Right answers of a kind in %; not a number where the kind did not exist yet."""
+    return 100 * float(row[key].get(kind, "nan"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tower", type=Path, required=True)
-    parser.add_argument("--decoder", type=Path, required=True)
+    parser.add_argument("--decoder", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--frames", type=int, default=60)
     args = parser.parse_args()
@@ -34,11 +50,12 @@ def main() -> None:
     for name in ("object", "place", "colour"):
         left.plot([r["minutes"] for r in rows], [100 * r[f"held_{name}"] for r in rows], label=name)
     left.set_title("Stage 0: one frame, unseen combinations")
-    rows = read(args.decoder)
+    logs = [read(path) for path in args.decoder]
+    rows = in_a_row(logs)
     key = f"held_{args.frames}_kinds"
     for kind in KINDS:
         right.plot(
-            [r["minutes"] for r in rows], [100 * r[key][kind] for r in rows], label=kind, lw=1
+            [r["minutes"] for r in rows], [share_of(r, key, kind) for r in rows], label=kind, lw=1
         )
     overall = [100 * r[f"held_{args.frames}"] for r in rows]
     right.plot([r["minutes"] for r in rows], overall, "k", lw=2.2, label="overall")

@@ -2,9 +2,9 @@
 
 All questions of a clip ride in one forward: visual tokens are causal, each conversation sees the
 visual tokens and itself, and its positions start right after the last frame. Probes on the middle
-layers ask every object token for what came before and how many there were, and every object word
-in a question for all that is known of that object. They are dense supervision for the skills that
-answers alone teach slowly, and are thrown away afterwards.
+layers ask every object token for what came before, whether it starts something new and how many
+there were, and every object word in a question for all that is known of that object. They are
+dense supervision for the skills that answers alone teach slowly, and are thrown away afterwards.
 
     python -m training.decoder --bank runs/bank.pt --tower runs/tower/state.pt --out runs/decoder
 """
@@ -29,6 +29,7 @@ from training.tower import Stage0, load
 
 PREFIX = 2  # <|im_start|> user
 VALUE_COST = 0.02
+LONGEST_STEP = 30.0  # seconds; who stops the process from outside takes none of its time
 
 
 class Bank:
@@ -62,6 +63,7 @@ class Stage1(nn.Module):
         model.model.language_model.requires_grad_(True)
         width = model.config.text_config.hidden_size
         self.probe_before = nn.Linear(width, NOTHING + 1)
+        self.probe_start = nn.Linear(width, 3)
         self.probe_count = nn.Linear(width, 17)
         self.probe_facts = nn.Linear(width, sum(FACTS.values()))
         prefix = tokenizer.encode("<|im_start|>user")
@@ -128,9 +130,13 @@ class Stage1(nn.Module):
         clip, frame = present.nonzero(as_tuple=True)
         at = PREFIX + frame * TOKENS_PER_FRAME + clips.cells[present]
         before_logits = self.probe_before(out.hidden_states[3][clip, at])
+        start_logits = self.probe_start(out.hidden_states[3][clip, at])
         count_logits = self.probe_count(out.hidden_states[4][clip, at])
         before = F.cross_entropy(before_logits, clips.before[present])
+        start = F.cross_entropy(start_logits, clips.start[present])
         count = F.cross_entropy(count_logits, clips.count[present])
+        # What was forgotten cannot be counted: there the answers alone teach.
+        counting = 0.5 * start + 0.6 * count if clips.keep == 1 else answer_loss.new_zeros(())
         clip, question, token = clips.named.unbind(1)
         fact_logits = self.probe_facts(out.hidden_states[4][clip, seen + question * length + token])
         fact_losses = [
@@ -148,7 +154,7 @@ class Stage1(nn.Module):
                 for v in self._values
             ]
         ).mean()
-        loss = answer_loss + 0.5 * before + 0.3 * count + 0.3 * facts + VALUE_COST * norms
+        loss = answer_loss + 0.5 * before + counting + 0.3 * facts + VALUE_COST * norms
 
         with torch.no_grad():
             wrong = torch.zeros(clips.kinds.shape, dtype=torch.long)
@@ -160,6 +166,9 @@ class Stage1(nn.Module):
                 "fact_loss": facts.item(),
                 "value_norm": norms.item(),
                 "before_probe": (before_logits.argmax(-1) == clips.before[present])
+                .float().mean().item(),
+                "forgets": float(clips.keep < 1),
+                "start_probe": (start_logits.argmax(-1) == clips.start[present])
                 .float().mean().item(),
                 "count_probe": (count_logits.argmax(-1) == clips.count[present])
                 .float().mean().item(),
@@ -194,7 +203,7 @@ PHASES = (
     (0.10, Phase(3, 12)),
     (0.30, Phase(4, 30, most_turns=2, blur=0.02, stretch_share=0.1)),
     (0.48, Phase(8, 60, most_turns=2, blur=0.02, stretch_share=0.2, forget_share=0.5)),
-    (0.66, Phase(10, 120, most_turns=8, blur=0.02, stretch_share=0.3, forget_share=0.5)),
+    (0.66, Phase(10, 120, most_turns=6, blur=0.02, stretch_share=0.3, forget_share=0.35)),
 )
 
 
@@ -215,6 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bank", type=Path, required=True)
     parser.add_argument("--tower", type=Path, required=True, help="its state, or a checkpoint")
+    parser.add_argument("--probes", type=Path, help="an earlier run's state: its probes go along")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=94.0)
     parser.add_argument("--tokens", type=int, default=8000, help="per batch, all clips together")
@@ -227,6 +237,10 @@ def main() -> None:
     torch.manual_seed(args.seed)
     bank = Bank(args.bank)
     stage = Stage1(args.tower)
+    if args.probes:
+        earlier = torch.load(args.probes, weights_only=True)["stage"]
+        probes_of = {name: value for name, value in earlier.items() if name.startswith("probe")}
+        stage.load_state_dict(probes_of, strict=False)
     modules = nn.ModuleDict({"decoder": stage.model.model.language_model})
     probes = nn.ModuleDict({n: m for n, m in stage.named_children() if n.startswith("probe")})
     optimisers = Optimisers([modules, probes], args.muon_rate, args.adam_rate)
@@ -244,11 +258,13 @@ def main() -> None:
     maker = ClipBatches(phase, args.tokens, bank.variants, args.seed + step)
     batches = iter(DataLoader(maker, batch_size=None, num_workers=1, prefetch_factor=4))
     log = (args.out / "log.jsonl").open("a")
-    begun = time.monotonic() - spent
+    clock = time.monotonic()
     scores = Scores()
     while True:
         clips = next(batches)
-        spent = time.monotonic() - begun
+        now = time.monotonic()
+        spent += min(now - clock, LONGEST_STEP)
+        clock = now
         done = spent / (args.minutes * 60)
         loss, right, measures = stage(clips, bank[clips.frames])
         loss.backward()
@@ -277,7 +293,7 @@ def main() -> None:
             weights = tuple(1.15 - value for value in scores.table().values())
             maker.turn_to(phase_at(args.begin + (1 - args.begin) * done), weights)
             scores = Scores()
-        if step % 200 == 0 or last:
+        if step % 100 == 0 or last:
             saved = {"stage": stage.state_dict(), "optimisers": optimisers.state_dict()}
             torch.save(saved | {"spent": spent, "step": step}, state_file)
         if last:

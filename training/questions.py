@@ -3,6 +3,7 @@
 Works on the list of what each frame shows; knows nothing about pixels or tensors.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -54,6 +55,13 @@ PHRASINGS: Final[dict[str, tuple[str, ...]]] = {
         "how many different things did you see?", "how many things did you see?",
         "how many different objects were there?", "how many different objects have you seen?",
     ),
+    "future": (
+        "what will come next?", "what will you see next?", "what comes next?", "what is next?",
+        "what comes after this?", "what comes after that?", "what will come after this?",
+        "what will happen next?", "what happens next?", "what is coming next?",
+        "what will be there next?", "what will you see after this?", "what will you see later?",
+        "what will be next?", "will you see a X next?", "will a X come next?",
+    ),
 }  # fmt: skip
 KINDS: Final = tuple(PHRASINGS)
 
@@ -62,7 +70,7 @@ ANSWER_FORMS: Final = (
     "I saw a X after the X.", "I saw nothing after the X.", "I saw nothing before the X.",
     "I have not seen a X.", "The first thing was a X.", "The last thing was a X.",
     "I have seen nothing.", "The background was red.", "I have seen one thing.",
-    "I have seen two different things.",
+    "I have seen two different things.", "I have not seen that yet.",
 )  # fmt: skip
 
 
@@ -133,6 +141,11 @@ def ask(kind: str, frames: Sequence[Frame], rng: np.random.Generator) -> Exchang
             )
         )
         return Exchange(kind, phrase(kind, rng), answer)
+    if kind == "future":
+        obj = int(rng.integers(len(OBJECT_NAMES)))
+        question = phrase(kind, rng, OBJECT_NAMES[obj])
+        named = OBJECT_NAMES[obj] in re.findall(r"\w+", question)
+        return Exchange(kind, question, "I have not seen that yet.", about=obj if named else -1)
 
     absent = rng.random() < (0.5 if kind == "seen" else 0.15) or not seen
     if absent:

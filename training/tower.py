@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
-from transformers import LlavaOnevisionForConditionalGeneration
+from transformers import AutoTokenizer, LlavaOnevisionForConditionalGeneration
 
 from training.checkpoint import GRID, PATCH, SIDE, build_model, build_tokenizer
 from training.optimise import Optimisers, warm_cosine
@@ -127,9 +127,14 @@ class Stage0(nn.Module):
 
 def load(path: Path) -> tuple[LlavaOnevisionForConditionalGeneration, Stage0]:
     """The model and its stage 0 from a state file of this stage, or from a whole checkpoint's
-    folder, whose decoder then comes along."""
+    folder, whose decoder then comes along; words that it does not know yet get new rows."""
     if path.is_dir():
         model = LlavaOnevisionForConditionalGeneration.from_pretrained(path)
+        known = len(AutoTokenizer.from_pretrained(path))
+        table = model.get_input_embeddings().weight
+        with torch.no_grad():
+            # Rows no word had were only ever pushed away, all in one direction.
+            table[known : len(build_tokenizer())].normal_(0, float(table[:known].std()))
         return model, Stage0(model)
     model = build_model(build_tokenizer())
     stage = Stage0(model)

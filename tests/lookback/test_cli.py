@@ -31,6 +31,8 @@ def test_every_command_is_listed() -> None:
         (["serve", "--config", "nowhere.env"], {}, "no profile nowhere.env"),
         (["demo", "--clip", "nowhere.mp4"], {}, "no clip nowhere.mp4"),
         (["ask", "nowhere.mp4", "What?"], {}, "no file nowhere.mp4"),
+        (["worker"], {"LOOKBACK_ATTENTION": "fast"}, "LOOKBACK_ATTENTION='fast'"),
+        (["worker"], {"LOOKBACK_QUANTIZATION": "int3"}, "LOOKBACK_QUANTIZATION"),
         (["bench", "nothing"], {}, "no benchmark 'nothing'"),
     ],
 )

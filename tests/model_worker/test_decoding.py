@@ -1,7 +1,11 @@
 """Sampling and text pieces."""
 
+from typing import Any
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from model_worker.decoding import Sampler, Sampling, TextStream
 from model_worker.engine import Engine
@@ -60,11 +64,19 @@ def test_top_p_keeps_the_smallest_set_that_reaches_it() -> None:
         ({"temperature": float("nan")}, "temperature"),
         ({"top_p": 0.0}, "top_p"),
         ({"top_p": 1.1}, "top_p"),
+        ({"stop": ("a",) * 5}, "at most 4 sequences, not 5"),
+        ({"stop": ("a", "")}, "1 to 64 characters, not 0"),
+        ({"stop": ("x" * 65,)}, "1 to 64 characters, not 65"),
     ],
 )
-def test_settings_out_of_range_are_refused(wrong: dict[str, float], named: str) -> None:
+def test_settings_out_of_range_are_refused(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        Sampling(**wrong)  # type: ignore[arg-type]
+        Sampling(**wrong)
+
+
+def test_stop_sequences_within_the_limits_are_taken() -> None:
+    stop = ("\n", "x" * 64, "é" * 64, " ")
+    assert Sampling(stop=stop).stop == stop
 
 
 @pytest.mark.parametrize("text", ["plain", "schön 日本語 🦊🎈", "a\u0301b", "  spaces  ", ""])
@@ -92,3 +104,81 @@ def test_control_tokens_are_no_text(llava: Engine) -> None:
     stream = TextStream(tokenizer)
     ids = tokenizer("<|im_start|>a<|video_pad|>b").input_ids
     assert "".join(stream.push(token) for token in ids) == "ab"
+
+
+class Pieces:
+    """A tokenizer whose tokens are the given pieces of text."""
+
+    def __init__(self, *pieces: str) -> None:
+        self._pieces = [piece.encode() for piece in pieces]
+
+    def decode(self, ids: list[int], **_: object) -> str:
+        return b"".join(self._pieces[i] for i in ids).decode(errors="replace")
+
+
+def streamed(stop: tuple[str, ...], *pieces: str) -> tuple[list[str], TextStream]:
+    """What each push gave, then what finish gave, and the stream."""
+    stream = TextStream(Pieces(*pieces), stop)
+    told = [stream.push(i) for i in range(len(pieces))]
+    return [*told, stream.finish()], stream
+
+
+@pytest.mark.parametrize(
+    ("stop", "pieces", "expected", "stopped"),
+    [
+        # inside one piece
+        (("END",), ["one END two"], ["one ", ""], True),
+        (("END",), ["END"], ["", ""], True),
+        # across pieces
+        (("END",), ["one E", "N", "D two"], ["one ", "", "", ""], True),
+        # nothing comes after it
+        (("END",), ["one END", " two"], ["one ", "", ""], True),
+        # what only looks like a beginning is given as soon as that is certain
+        (("END",), ["one EN", "ough"], ["one ", "ENough", ""], False),
+        (("END",), ["E", "E", "N", "E", "x"], ["", "E", "", "EN", "Ex", ""], False),
+        # beginnings that overlap: the second one is the true one
+        (("aab",), ["a", "a", "a", "b"], ["", "", "a", "", ""], True),
+        (("abac",), ["aba", "bac"], ["", "ab", ""], True),
+        # finish gives what was held back
+        (("END",), ["one EN"], ["one ", "EN"], False),
+        # several: the shortest text wins, in whatever order they are given
+        (("cd", "abcdef"), ["xabcdef"], ["x", ""], True),
+        (("abcdef", "cd"), ["xabcdef"], ["x", ""], True),
+        (("lo", "l"), ["hello"], ["he", ""], True),
+        # one that ends while another only begins
+        (("abcd", "bc"), ["ab", "c", "d"], ["", "a", "", ""], True),
+        (("\n\n", "User:"), ["yes\n", "Use", "r: no"], ["yes", "\n", "", ""], True),
+    ],
+)
+def test_text_ends_before_a_stop_sequence(
+    stop: tuple[str, ...], pieces: list[str], expected: list[str], stopped: bool
+) -> None:
+    told, stream = streamed(stop, *pieces)
+    assert told == expected
+    assert stream.stopped is stopped
+    assert stream.text == "".join(expected)
+
+
+def test_a_stop_sequence_is_seen_before_half_a_character(llava: Engine) -> None:
+    tokenizer = llava.adapter.tokenizer
+    stream = TextStream(tokenizer, ("日本",))
+    ids = tokenizer("x日本🦊").input_ids[: len("x日本".encode()) + 1]
+    assert "".join(stream.push(token) for token in ids) == "x"
+    assert stream.stopped
+
+
+@given(
+    st.text("ab", max_size=12),
+    st.lists(st.text("ab", min_size=1, max_size=4), max_size=4),
+    st.data(),
+)
+def test_text_is_cut_however_it_comes_in_pieces(text: str, stop: list[str], data: Any) -> None:
+    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=4).map(sorted))
+    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    told, stream = streamed(tuple(stop), *pieces)
+    assert "".join(told) == stream.text
+    assert stream.stopped is any(sequence in text for sequence in stop)
+    assert not any(sequence in stream.text for sequence in stop)
+    rest = text[len(stream.text) :]
+    assert text.startswith(stream.text)
+    assert not rest if not stream.stopped else rest.startswith(tuple(stop))

@@ -46,10 +46,18 @@ def test_training_writes_conversations_as_the_chat_template_does() -> None:
 
 def test_dense_labels_follow_the_runs() -> None:
     frames = [Frame(-1, 0, 0), Frame(5, 0, 0), Frame(5, 0, 0), Frame(-1, 0, 1), Frame(9, 4, 1)]
-    cells, before, count = dense_labels(frames)
+    cells, before, count, start = dense_labels(frames)
     assert cells[0] == cells[3] == -1
     assert before == [NOTHING, NOTHING, NOTHING, NOTHING, 5]
     assert count == [0, 1, 1, 1, 2]
+    assert start == [0, 1, 0, 0, 1]
+
+
+def test_a_run_starts_with_its_first_frame_and_says_whether_the_object_is_new() -> None:
+    clock, dog, empty = Frame(5, 0, 0), Frame(9, 4, 1), Frame(-1, 0, 1)
+    _, _, count, start = dense_labels([clock, dog, dog, clock, clock, empty, clock])
+    assert start == [1, 1, 0, 2, 0, 0, 0]
+    assert count == [1, 2, 2, 2, 2, 2, 2]
 
 
 def test_a_conversation_sees_the_video_and_itself_alone() -> None:

@@ -59,6 +59,7 @@ def test_an_empty_stretch_does_not_split_an_appearance() -> None:
             "colour",
             {"The background was red.", "The background was orange.", "The background was blue."},
         ),
+        ("future", {"I have not seen that yet."}),
         ("seen", {f"Yes, I have seen a {name}." for name in ("banana", "clock", "dog")}),
     ],
 )
@@ -81,6 +82,22 @@ def test_a_false_premise_is_refused() -> None:
     for exchange in refusals:
         assert exchange.answer.startswith("I have not seen a ")
         assert exchange.answer.split()[-1].rstrip(".") not in ("banana", "clock", "dog")
+
+
+def test_the_future_is_never_claimed_whatever_was_or_is_there() -> None:
+    assert answers("future", []) == answers("future", [EMPTY]) == {"I have not seen that yet."}
+
+
+def test_a_question_about_the_future_knows_which_object_it_names() -> None:
+    rng = np.random.default_rng(4)
+    asked = [ask("future", STREAM, rng) for _ in range(400)]
+    assert any(e is not None and e.about >= 0 for e in asked)
+    for exchange in asked:
+        assert exchange is not None
+        named = exchange.question.startswith(("will ", "Will "))
+        # "what" holds "hat": only whole words are names.
+        assert named == (exchange.about >= 0)
+        assert not named or OBJECT_NAMES[exchange.about] in exchange.question.split()
 
 
 def test_what_returned_is_not_asked_where_the_answer_would_be_ambiguous() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from model_worker.decoding import Sampler, Sampling, TextStream
@@ -65,7 +66,7 @@ class Answer:
         self._stop_ids = adapter.stop_ids()
         self._token: int | None = None
         self._unread = ""
-        self._stream = TextStream(adapter.tokenizer)
+        self._stream = TextStream(adapter.tokenizer, sampling.stop)
         self._on_end = on_end
 
     @property
@@ -144,6 +145,8 @@ class Answer:
             self._cache.commit_scratch(chunk)
             self._prefilled += chunk
         if logits is not None:
+            if not torch.isfinite(logits.max()):
+                raise ArithmeticError("what the model says is not numbers: its memory is damaged")
             self._write(self._sampler.choose(logits))
         return None
 
@@ -165,7 +168,9 @@ class Answer:
             return
         self._unread += self._stream.push(token)
         self.completion_tokens += 1
-        if self.completion_tokens == self._sampling.max_tokens:
+        if self._stream.stopped:
+            self._end("completed")
+        elif self.completion_tokens == self._sampling.max_tokens:
             self._unread += self._stream.finish()
             self._end("incomplete")
 

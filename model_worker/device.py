@@ -1,3 +1,5 @@
 import torch
+
+
 def free_bytes(device: torch.device) -> int | None:
     return None

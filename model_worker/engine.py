@@ -10,9 +10,9 @@ from model_worker.device import free_bytes
 from model_worker.families import find_family
 from model_worker.families.base import FamilyAdapter
 from model_worker.memory.cache import CacheShape
-from model_worker.memory.pool import KVPool
 from model_worker.memory.policies import make_policy
 from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.pool import KVPool
 from model_worker.session import Session
 from model_worker.timeline import Positions
 

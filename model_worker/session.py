@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from model_worker.answer import Answer, Prompt
 from model_worker.decoding import Sampling
 from model_worker.families.base import Around, FamilyAdapter, Grid, Turn
 from model_worker.frame import Frame, FrameError, check_frame
 from model_worker.memory.cache import BoundedCache, CacheShape
+from model_worker.memory.description import MemoryDescription, kept_shares
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.memory.pool import KVPool
 from model_worker.memory.view import MemoryView
@@ -115,6 +115,16 @@ class Session:
             return True
         return cache.visual_room >= self._adapter.unit_tokens(self._grid)
 
+    @property
+    def has_seen(self) -> bool:
+        """Whether a frame was seen yet."""
+        return self._frames > 0
+
+    @property
+    def newest(self) -> float:
+        """When the newest frame was seen, in seconds; a frame has to come after it."""
+        return self._newest
+
     def watch(self, frame: Frame, timestamp: float) -> None:
         """Take one frame, RGB `[height, width, 3]`, seen at `timestamp` seconds.
 
@@ -193,7 +203,12 @@ class Session:
         most = self._adapter.unit_tokens(grid)
         recent = self._policy.recent_frames(cache.shape.cap, cache.shape.budget, most)
         cache.compress(self._policy, sum(list(self._lengths)[-recent:]))
-        self._timeline.compact(cache, min(self._lengths), grid)
+        self._timeline.compact(cache, self._fewest_tokens, grid)
+
+    @property
+    def _fewest_tokens(self) -> int:
+        """Tokens that a unit has had of late at least."""
+        return min(self._lengths, default=1)
 
     @torch.no_grad()
     def _prefill_prefix(self, ids: list[int]) -> None:
@@ -325,6 +340,31 @@ class Session:
             frames_seen=self._frames,
             compressions=cache.compressions,
             span=self._span() if self._frames else None,
+            describe=self._describe,
+        )
+
+    def _describe(self) -> MemoryDescription:
+        cache, grid = self._open_cache(), self._grid or Grid(0, 0, 0, 0)
+        kept = slice(0, cache.visual_length)
+        patch_count = self._adapter.unit_tokens(grid) if self._grid else 0
+        frames, shares = kept_shares(cache.patches[..., kept], cache.times[..., kept], patch_count)
+        return MemoryDescription(
+            frames=frames,
+            shares=shares,
+            rows=grid.rows,
+            columns=grid.columns,
+            tokens=cache.visual_length,
+            budget_tokens=cache.shape.budget,
+            cap_tokens=cache.shape.cap,
+            kv_bytes=self._kv_bytes,
+            bytes_per_token=self._kv_bytes // cache.shape.capacity,
+            span=self._span() if self._frames else None,
+            next_compression_tokens=cache.visual_room,
+            next_compaction_positions=(
+                self._timeline.left(self._fewest_tokens, grid) if self._grid else None
+            ),
+            compressions=cache.compressions,
+            position_compactions=cache.compactions,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Where in a session's rotary positions the units of its stream stand; knows no tensors of memory."""
+"""Where the units of a stream stand in a session's rotary positions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -40,11 +40,6 @@ class Timeline:
         self.units = 0
         self.highest = shape.prefix - 1
 
-    @property
-    def room(self) -> int:
-        """How many positions are left before `longest`."""
-        return self._longest - 1 - self.highest
-
     def place(
         self, unit: int, times: list[float], highest: int, grid: Grid
     ) -> tuple[Around, Tensor]:
@@ -68,16 +63,27 @@ class Timeline:
 
     def compact(self, cache: BoundedCache, fewest_tokens: int, grid: Grid) -> None:
         """Part of a compression pass, after eviction. `fewest_tokens`: of the units of late."""
+        if self.left(fewest_tokens, grid) > 0:
+            return
         shape = self._shape
         places, stride = self._adapter.slot(grid)
-        ahead = (shape.block // fewest_tokens + 1) * self._pace(stride) + shape.scratch
-        if self._mode == "native" and self.highest + ahead < self._longest:
-            return
-        span = (self._longest - shape.prefix - ahead) // 2
+        span = (self._longest - shape.prefix - self._ahead(fewest_tokens, stride)) // 2
         end = cache.compact(self._adapter.time_frequencies(), stride, stride, span, places)
         newest = float(cache.times[0, 0, cache.visual_length - 1])
         self._origin = _Origin(self.units - 1, newest, end - stride)
         self.highest = self._adapter.highest_after(shape.prefix, end, grid)
+
+    def left(self, fewest_tokens: int, grid: Grid) -> int:
+        """How many positions can still be taken before a pass makes them compact."""
+        if self._mode == "compact":
+            return 0
+        _, stride = self._adapter.slot(grid)
+        return max(0, self._longest - self.highest - self._ahead(fewest_tokens, stride))
+
+    def _ahead(self, fewest_tokens: int, stride: int) -> int:
+        """Positions that may be taken before the next pass: an ingest block, and an answer."""
+        shape = self._shape
+        return (shape.block // fewest_tokens + 1) * self._pace(stride) + shape.scratch
 
     def _pace(self, stride: int) -> int:
         """Positions along time that a unit has taken of late, at least `stride`."""

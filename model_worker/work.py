@@ -91,7 +91,7 @@ def _see(adapter: FamilyAdapter, works: Sequence[Work], failures: dict[int, Exce
     for (grid, _), group in by_shape.items():
         try:
             visual = adapter.encode(torch.cat([units for _, units in group]), grid)
-            parts: Iterable[Tensor] = visual.split([len(units) for _, units in group])
+            parts = torch.split(visual, [len(units) for _, units in group])
             for (place, _), part in zip(group, parts, strict=True):
                 works[place].seen(part)
         except Exception:

@@ -100,7 +100,7 @@ class PackedCache(Cache):  # type: ignore[misc]
     def attend(self, layer: int, query: Tensor, scaling: float) -> Tensor:
         """Attention of the row `[1, heads, tokens, head_dim]`, each segment over its own part of
         the pool: `[1, tokens, heads, head_dim]`."""
-        parts = query.split(self.lengths, dim=2) if len(self.lengths) > 1 else (query,)
+        parts = torch.split(query, self.lengths, dim=2)
         outputs = [
             _attend(part, keys[layer], values[layer], mask, scaling)
             for part, (keys, values, mask) in zip(parts, self.views, strict=True)
@@ -109,7 +109,9 @@ class PackedCache(Cache):  # type: ignore[misc]
         return joined.transpose(1, 2)
 
 
-def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+def _attend(
+    query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float
+) -> Tensor:
     """`[1, heads, tokens, head_dim]` over `[1, kv_heads, keys, head_dim]`; query heads that share
     a KV head stand together, and nothing of keys and values is repeated in memory."""
     _, heads, tokens, head_dim = query.shape

@@ -265,3 +265,9 @@ def frames() -> list[NDArray[np.uint8]]:
     """Forty noise frames, RGB `[32, 32, 3]`."""
     random = np.random.default_rng(0)
     return [random.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(40)]
+
+
+@pytest.fixture
+def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Qwen's units have at most 4 visual tokens, so that a block is soon full."""
+    monkeypatch.setattr("model_worker.families.qwen2_vl._MOST_TOKENS", 4)

@@ -129,9 +129,7 @@ def conversation(engine: Engine, *said: str) -> str:
     return text
 
 
-def check(
-    engine: Engine, reference: Any, session: Session, frames: Frames, said: list[str]
-) -> str:
+def check(engine: Engine, reference: Any, session: Session, frames: Frames, said: list[str]) -> str:
     """Ask the last of `said`; compare logits and greedy tokens. Returns the answer."""
     inputs = whole_inputs(engine, frames, conversation(engine, *said))
     reference.model.rope_deltas = None
@@ -180,4 +178,6 @@ def test_stream_equals_one_forward(
     first = check(engine, reference, session, seen, ["what is it now?"])
     # A second turn, after more was seen.
     session.watch(frames[count], SECONDS * count)
-    check(engine, reference, session, frames[: count + 1], ["what is it now?", first, "and before?"])
+    check(
+        engine, reference, session, frames[: count + 1], ["what is it now?", first, "and before?"]
+    )

@@ -11,9 +11,7 @@ CPU = torch.device("cpu")
 
 
 def new_pool(tokens: int | None) -> KVPool:
-    return KVPool(
-        layers=2, kv_heads=3, head_dim=4, dtype=torch.float32, device=CPU, tokens=tokens
-    )
+    return KVPool(layers=2, kv_heads=3, head_dim=4, dtype=torch.float32, device=CPU, tokens=tokens)
 
 
 def fill(pool: KVPool, extent: Extent, mark: int) -> None:

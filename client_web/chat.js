@@ -1,19 +1,24 @@
 /**
- * The conversation: questions, and answers as they are written.
+ * The conversation: questions, and answers in their order, as they are written.
  */
 
 import { clock, duration } from "./units.js";
 
 /** @typedef {import("./realtime.js").ServerEvent} ServerEvent */
 /** @typedef {import("./realtime.js").Response} Response */
+/** @typedef {import("./realtime.js").About} About */
 
 /**
+ * An answer that is awaited or being written.
  * @typedef {object} Writing
+ * @property {HTMLElement} question
  * @property {HTMLElement} entry
  * @property {HTMLElement} text
  * @property {string} written
  * @property {string | null} id Of the response, once the server has named it.
  * @property {string[]} events Ids of the events that asked for it.
+ * @property {number} ahead Questions that are answered first.
+ * @property {Set<string>} behind Ids of the responses that were asked for later.
  */
 
 /**
@@ -29,14 +34,34 @@ function basis(response) {
   return parts.join(" · ");
 }
 
+/**
+ * @param {number} ahead
+ * @returns {string} How many answers come first.
+ */
+function place(ahead) {
+  return ahead === 1 ? "one answer comes before it." : `${ahead} answers come before it.`;
+}
+
+/**
+ * @param {number} turns
+ * @returns {string} That so many earlier turns are forgotten.
+ */
+function forgotten(turns) {
+  return turns === 1
+    ? "From here on the oldest question above is forgotten: there was no room for it."
+    : `From here on the ${turns} oldest questions above are forgotten: there was no room for them.`;
+}
+
 export class Chat {
-  /** @type {Writing | null} */
-  #writing = null;
+  /** @type {Writing[]} In the order in which they were asked for. */
+  #writings = [];
+  #forgotten = 0;
 
   /**
    * @param {HTMLElement} log Takes one child for each entry.
    * @param {HTMLElement} announcer A live region: screen readers hear whole answers, not pieces.
-   * @param {(writing: boolean) => void} onWriting Told when an answer begins and ends.
+   * @param {(writing: boolean) => void} onWriting Told when the first one is awaited and when
+   *   none is any more.
    */
   constructor(log, announcer, onWriting) {
     this.log = log;
@@ -46,25 +71,31 @@ export class Chat {
 
   /** Whether an answer is awaited or being written. */
   get writing() {
-    return this.#writing !== null;
+    return this.#writings.length > 0;
   }
 
   /** @returns {string | null} The id of the answer being written, where it is known. */
   get responseId() {
-    return this.#writing?.id ?? null;
+    return this.#writings[0]?.id ?? null;
+  }
+
+  /** A new memory, which has forgotten no question yet. */
+  begin() {
+    this.#forgotten = 0;
   }
 
   /**
-   * @param {string} question
+   * @param {string} text
    * @param {string[]} events Ids of the events that carried it.
    */
-  ask(question, events) {
-    this.#add("question", question);
+  ask(text, events) {
+    const question = this.#add("question", text);
     const entry = this.#add("answer", "");
     entry.classList.add("writing");
-    const text = /** @type {HTMLElement} */ (entry.querySelector("p"));
-    this.#writing = { entry, text, written: "", id: null, events };
-    this.onWriting(true);
+    const line = /** @type {HTMLElement} */ (entry.querySelector("p"));
+    const [id, behind] = [null, new Set()];
+    this.#writings.push({ question, entry, text: line, written: "", id, events, ahead: 0, behind });
+    if (this.#writings.length === 1) this.onWriting(true);
   }
 
   /**
@@ -77,77 +108,151 @@ export class Chat {
   }
 
   /**
-   * Ends the answer being written, if there is one.
+   * Ends all answers that are awaited or being written.
    * @param {string} why
    */
   interrupt(why) {
-    if (this.#writing) this.#finish(`Not finished: ${why}`, "failed");
+    for (const writing of [...this.#writings]) {
+      this.#finish(writing, `Not finished: ${why}`, "failed");
+    }
   }
 
   /**
    * @param {ServerEvent} event
-   * @returns {boolean} Whether it was about the answer being written.
+   * @returns {boolean} Whether it was about an answer.
    */
   hear(event) {
-    const writing = this.#writing;
-    if (!writing) return event.type.startsWith("response.");
-    if (event.type === "response.created" && event.response) {
-      writing.id = event.response.id;
+    if (event.type === "error" && event.error) {
+      const blamed = event.error.event_id ?? "";
+      const writing = this.#writings.find((one) => one.events.includes(blamed));
+      if (!writing) return false;
+      this.#write(writing, event.error.message);
+      this.#finish(writing, "", "failed");
+      return true;
+    }
+    if (!/^(lookback\.)?response\./.test(event.type)) return false;
+    if (event.type === "response.created" && event.response) this.#created(event.response);
+    if (event.type === "response.done" && event.response) this.#advance(event.response.id);
+    const id = event.response?.id ?? event.response_id;
+    const writing = this.#writings.find((one) => one.id === id);
+    if (!writing) return true;
+    if (event.type === "lookback.response.started" && event.lookback) {
+      this.#wait(writing, 0);
+      this.#remember(writing, event.lookback);
     } else if (event.type === "response.output_text.delta") {
-      this.#write(writing.written + (event.delta ?? ""));
+      this.#write(writing, writing.written + (event.delta ?? ""));
     } else if (event.type === "response.output_text.done") {
       // The whole text mends what a broken connection has swallowed.
-      if (event.text) this.#write(event.text);
+      if (event.text) this.#write(writing, event.text);
     } else if (event.type === "response.done" && event.response) {
-      this.#done(event.response);
-    } else if (event.type === "error" && event.error) {
-      if (!writing.events.includes(event.error.event_id ?? "")) return false;
-      this.#write(event.error.message);
-      this.#finish("", "failed");
+      this.#done(writing, event.response);
     }
-    return event.type.startsWith("response.") || event.type === "error";
+    return true;
   }
 
-  /** @param {string} text */
-  #write(text) {
-    const writing = /** @type {Writing} */ (this.#writing);
+  /** @param {Response} response */
+  #created(response) {
+    for (const one of this.#writings) {
+      if (one.id !== null) one.behind.add(response.id);
+    }
+    const asked = response.metadata?.asked ?? "";
+    const writing = this.#writings.find((one) => one.id === null && one.events.includes(asked));
+    if (!writing) return;
+    writing.id = response.id;
+    this.#wait(writing, response.lookback?.queue_position ?? 0);
+  }
+
+  /**
+   * Those that wait for an answer have one less before them.
+   * @param {string} ended The id of a response.
+   */
+  #advance(ended) {
+    for (const one of this.#writings) {
+      const before = one.id !== ended && !one.behind.has(ended);
+      if (one.ahead > 0 && before) this.#wait(one, one.ahead - 1);
+    }
+  }
+
+  /**
+   * @param {Writing} writing
+   * @param {number} ahead
+   */
+  #wait(writing, ahead) {
+    writing.ahead = ahead;
+    this.#footnote(writing, ahead > 0 ? `Waiting: ${place(ahead)}` : "");
+    if (ahead > 0) this.announcer.textContent = `Your question waits: ${place(ahead)}`;
+  }
+
+  /**
+   * @param {Writing} writing
+   * @param {About} about
+   */
+  #remember(writing, about) {
+    const turns = about.turns_forgotten ?? 0;
+    if (turns > 0 && turns !== this.#forgotten) {
+      this.note(forgotten(turns));
+      writing.question.before(/** @type {Node} */ (this.log.lastChild));
+    }
+    this.#forgotten = turns;
+  }
+
+  /**
+   * @param {Writing} writing
+   * @param {string} text
+   */
+  #write(writing, text) {
     writing.written = text;
     writing.text.textContent = text.trimStart();
     this.#reveal();
   }
 
-  /** @param {Response} response */
-  #done(response) {
+  /**
+   * @param {Writing} writing
+   * @param {Response} response
+   */
+  #done(writing, response) {
+    this.#remember(writing, response.lookback ?? {});
     const about = basis(response);
     const why = response.status_details?.message ?? response.lookback?.message;
     if (response.status === "failed") {
-      this.#finish(why ? `The answer failed: ${why}` : "The answer failed. Ask again.", "failed");
+      const words = why ? `The answer failed: ${why}` : "The answer failed. Ask again.";
+      this.#finish(writing, words, "failed");
     } else if (response.status === "cancelled") {
-      this.#finish(about ? `Stopped · ${about}` : "Stopped", "stopped");
+      this.#finish(writing, about ? `Stopped · ${about}` : "Stopped", "stopped");
     } else if (response.status === "incomplete") {
-      this.#finish(about ? `Cut at the length limit · ${about}` : "Cut at the length limit", "");
+      const words = "Cut at the length limit";
+      this.#finish(writing, about ? `${words} · ${about}` : words, "");
     } else {
-      this.#finish(about, "");
+      this.#finish(writing, about, "");
     }
   }
 
   /**
+   * @param {Writing} writing
    * @param {string} footnote
    * @param {string} kind A class name, or none.
    */
-  #finish(footnote, kind) {
-    const { entry, written } = /** @type {Writing} */ (this.#writing);
+  #finish(writing, footnote, kind) {
+    const { entry, written } = writing;
     entry.classList.remove("writing");
     if (kind) entry.classList.add(kind);
-    if (footnote) {
-      const small = document.createElement("small");
-      small.textContent = footnote;
-      entry.append(small);
-    }
+    this.#footnote(writing, footnote);
     this.announcer.textContent = [written.trim(), footnote].filter(Boolean).join(" ");
-    this.#writing = null;
+    this.#writings = this.#writings.filter((one) => one !== writing);
     this.#reveal();
-    this.onWriting(false);
+    if (this.#writings.length === 0) this.onWriting(false);
+  }
+
+  /**
+   * @param {Writing} writing
+   * @param {string} text Or none.
+   */
+  #footnote({ entry }, text) {
+    entry.querySelector("small")?.remove();
+    if (!text) return;
+    const small = document.createElement("small");
+    small.textContent = text;
+    entry.append(small);
   }
 
   /**

@@ -18,6 +18,7 @@ import * as api from "./session.js";
 
 /**
  * @typedef {object} ConnectionHandlers
+ * @property {() => api.SessionOptions} options Those of a session that is opened now.
  * @property {(state: State, detail: string) => void} onState
  * @property {(event: ServerEvent) => void} onEvent
  * @property {(session: api.Session | null) => void} onSession
@@ -105,10 +106,20 @@ export class Connection {
     if (!this.#realtime) throw new Unreachable();
     const content = [{ type: "input_text", text: question }];
     const item = { type: "message", role: "user", content };
-    return [
-      this.#realtime.send({ type: "conversation.item.create", item }),
-      this.#realtime.send({ type: "response.create", response: {} }),
-    ];
+    const asked = this.#realtime.send({ type: "conversation.item.create", item });
+    // The response has it too, which tells whose it is.
+    const response = { metadata: { asked } };
+    return [asked, this.#realtime.send({ type: "response.create", response })];
+  }
+
+  /**
+   * Asks what the memory keeps; `lookback.memory.described` says it.
+   * @returns {string | null} The id of the event sent; null while nothing can be asked.
+   */
+  describe() {
+    return this.open && this.#realtime
+      ? this.#realtime.send({ type: "lookback.memory.describe" })
+      : null;
   }
 
   /** @param {string | null} response */
@@ -163,7 +174,7 @@ export class Connection {
 
   /** @param {number} wish */
   async #openSession(wish) {
-    const session = await api.openSession();
+    const session = await api.openSession(this.handlers.options());
     if (wish !== this.#wish) {
       api.closeOnLeaving(session.id);
       return;

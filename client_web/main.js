@@ -5,9 +5,11 @@
 import { Chat } from "./chat.js";
 import { Connection } from "./connection.js";
 import { words } from "./errors.js";
+import { MemoryPanel } from "./memory.js";
 import { Meter } from "./meter.js";
 import { find } from "./page.js";
 import { ready, sampleQuestions } from "./session.js";
+import { Settings } from "./settings.js";
 import { Status } from "./status.js";
 import { Suggestions } from "./suggestions.js";
 import { Viewer } from "./viewer.js";
@@ -19,7 +21,6 @@ import { Viewer } from "./viewer.js";
 
 const forgetButton = find("forget", HTMLButtonElement);
 const cancelButton = find("cancel", HTMLButtonElement);
-const sendButton = find("send", HTMLButtonElement);
 const question = find("question", HTMLInputElement);
 
 const ANSWER_LIMIT = 10_000; // milliseconds without a word after a broken connection
@@ -35,14 +36,15 @@ const chat = new Chat(
   find("announcer", HTMLParagraphElement),
   (writing) => {
     clearTimeout(answerTimer);
-    const focused = document.activeElement === (writing ? sendButton : cancelButton);
-    sendButton.hidden = writing;
+    if (!writing && document.activeElement === cancelButton) question.focus();
     cancelButton.hidden = !writing;
-    if (focused) (writing ? cancelButton : question).focus();
   },
 );
 const suggestions = new Suggestions(find("suggestions", HTMLUListElement), ask);
+const settings = new Settings();
+const memory = new MemoryPanel(() => connection.describe());
 const connection = new Connection({
+  options: () => settings.begin(),
   onState: (state, detail) => {
     link = state;
     cameraState = "";
@@ -80,11 +82,14 @@ function showState() {
 /** @param {Session | null} session */
 function showSession(session) {
   meter.open(session);
+  memory.clear();
+  settings.show(session !== null);
   forgetButton.hidden = !session;
   if (!session) {
     chat.interrupt("its memory is gone.");
     return;
   }
+  chat.begin();
   const small = session.model.includes("lookback-mini");
   suggestions.fit(small);
   find("help", HTMLDetailsElement).classList.toggle("large-world", !small);
@@ -108,6 +113,8 @@ async function send(source) {
 function hear(event) {
   if (event.type === "lookback.memory.updated" && event.memory) {
     meter.update(event.memory);
+  } else if (memory.hear(event)) {
+    return;
   } else if (event.type === "lookback.camera.updated" && event.camera) {
     cameraState = event.camera.state;
     showState();
@@ -132,8 +139,7 @@ function expectAnswer() {
 /** @param {string} text */
 function ask(text) {
   const asked = text.trim();
-  if (!asked || chat.writing) {
-    if (asked) question.value = asked;
+  if (!asked) {
     question.focus();
     return;
   }

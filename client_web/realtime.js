@@ -20,14 +20,27 @@ import { address, sessionExists } from "./session.js";
  * @property {number | null} newest_frame_age
  */
 
+/** @typedef {import("./description.js").DescriptionEvent} DescriptionEvent */
+
+/**
+ * What an answer rests on, how long it took, and what it does not know any more.
+ * @typedef {object} About
+ * @property {[number, number] | null} [span]
+ * @property {number | null} [newest_frame_age]
+ * @property {number} [queue_position] Questions that are answered first, as it was asked.
+ * @property {number} [turns_forgotten] Earlier turns that this answer was written without.
+ * @property {number | null} [ttft_seconds]
+ * @property {string} [message]
+ */
+
 /**
  * @typedef {object} Response
  * @property {string} id
  * @property {"in_progress" | "completed" | "cancelled" | "incomplete" | "failed"} status
  * @property {{input_tokens: number, output_tokens: number, total_tokens: number}} [usage]
  * @property {{message?: string} | null} [status_details]
- * @property {{span?: [number, number] | null, newest_frame_age?: number | null,
- *   ttft_seconds?: number | null, message?: string}} [lookback]
+ * @property {{asked?: string} | null} [metadata] As it was asked for.
+ * @property {About} [lookback]
  */
 
 /**
@@ -39,7 +52,9 @@ import { address, sessionExists } from "./session.js";
  * @property {string} [delta]
  * @property {string} [text]
  * @property {Response} [response]
+ * @property {About} [lookback] Of `lookback.response.started`.
  * @property {Memory} [memory]
+ * @property {DescriptionEvent} [description]
  * @property {{state: string}} [camera]
  * @property {{code?: string, message: string, event_id?: string | null}} [error]
  * @property {string} [reason]

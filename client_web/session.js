@@ -15,6 +15,12 @@ import { ApiError, Unreachable } from "./errors.js";
  */
 
 /**
+ * What a session can be opened with.
+ * @typedef {object} SessionOptions
+ * @property {string} [instructions] What the model is told before every question.
+ */
+
+/**
  * A question that fits the sample clip.
  * @typedef {object} SampleQuestion
  * @property {number} at Seconds into the clip.
@@ -82,9 +88,12 @@ export async function ready() {
   }
 }
 
-/** @returns {Promise<Session>} */
-export async function openSession() {
-  return (await post("v1/sessions", {})).json();
+/**
+ * @param {SessionOptions} options
+ * @returns {Promise<Session>}
+ */
+export async function openSession(options) {
+  return (await post("v1/sessions", options)).json();
 }
 
 /**

@@ -4,11 +4,14 @@
 
 /**
  * @param {number} seconds Of stream time.
- * @returns {string} As 1:05.
+ * @returns {string} As 1:05, or as 2:01:05 from an hour on.
  */
 export function clock(seconds) {
   const whole = Math.max(0, Math.round(seconds));
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor(whole / 60) % 60;
+  const rest = String(whole % 60).padStart(2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
 /**

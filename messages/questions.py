@@ -1,11 +1,19 @@
 """A question on its way to the worker, and the wish to stop its answer."""
 
+from typing import Final
+
 import msgspec
+
+MOST_WAITING: Final = 16
+"""Questions of one session that a worker lets wait, apart from the one that it answers."""
+MOST_STOPS: Final = 4
+LONGEST_STOP: Final = 64
+"""Characters of a stop sequence at most: so much text may be held back."""
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
     """One question. Temperature 0 is greedy decoding; an answer ends before any of the texts
-    in `stop`, which are not part of it."""
+    in `stop` (at most MOST_STOPS of 1 to LONGEST_STOP characters), which are no part of it."""
 
     session: str
     response: str

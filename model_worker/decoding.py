@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
 
-MOST_STOPS: Final = 4
-LONGEST_STOP: Final = 64
-"""Characters of a stop sequence at most: so much text may be held back."""
+from messages.questions import LONGEST_STOP, MOST_STOPS
+
 _HALF_CHARACTER = "\ufffd"  # what a decoder gives for bytes whose rest is yet to come
 
 

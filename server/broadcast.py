@@ -12,9 +12,11 @@ Event = dict[str, Any]
 
 
 class Subscription:
-    """One websocket's events in order. `overflowed`: it read too slowly and lost some."""
+    """One websocket's events in order; room: how many may wait for it. `overflowed`: it read too
+    slowly and lost some."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int) -> None:
+        self._room = room
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self.overflowed = False
         self._ended = False
@@ -23,7 +25,7 @@ class Subscription:
         """Hands an event over without waiting; a full queue ends the subscription."""
         if self._ended:
             return
-        if self._queue.qsize() >= _WAITING:
+        if self._queue.qsize() >= self._room:
             self.overflowed = True
             self.end()
             return
@@ -45,7 +47,7 @@ class Broadcast:
 
     def __init__(self) -> None:
         self._number = 0
-        self._history: deque[tuple[int, Event]] = deque(maxlen=HISTORY)
+        self._history: deque[Event] = deque(maxlen=HISTORY)
         self._subscriptions: set[Subscription] = set()
 
     def __len__(self) -> int:
@@ -53,10 +55,14 @@ class Broadcast:
 
     def publish(self, event: Event) -> None:
         """To every websocket, and to those that come back for it."""
+        self._history.append(self.show(event))
+
+    def show(self, event: Event) -> Event:
+        """To every websocket, but to none that comes later: a state, which the next replaces."""
         numbered = self.numbered(event)
-        self._history.append((self._number, numbered))
         for subscription in list(self._subscriptions):
             subscription.put(numbered)
+        return numbered
 
     def numbered(self, event: Event) -> Event:
         """The event with its id."""
@@ -65,12 +71,11 @@ class Broadcast:
 
     def subscribe(self, greeting: Event, after: str | None = None) -> Subscription:
         """The greeting, then what was published since the event `after`, then all that comes."""
-        subscription = Subscription()
+        missed = [e for e in self._history if after is not None and e["event_id"] > after]
+        subscription = Subscription(_WAITING + len(missed))
         subscription.put(self.numbered(greeting))
-        if after is not None:
-            for _, event in list(self._history):
-                if event["event_id"] > after:
-                    subscription.put(event)
+        for event in missed:
+            subscription.put(event)
         self._subscriptions.add(subscription)
         return subscription
 

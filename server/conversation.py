@@ -1,70 +1,30 @@
-"""Questions and answers of one session, as Realtime events; one answer at a time, few waiting.
+"""Questions and answers of one session, as Realtime events. Every response that is created ends
+exactly once, whatever becomes of the worker, the broker and the asker.
 
-Knows nothing about websockets or the broker: it is given two functions that reach them.
+Questions go to the worker as they come; it answers a session's in order, each from the memory as
+it was when asked. Knows nothing about websockets or the broker: it is given two functions that
+reach them.
 """
 
-import secrets
-from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable
 
-from messages.answers import AnswerDelta, AnswerDone, AnswerStarted, Span
+from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.questions import Ask, Cancel
 from server.broadcast import Event
 from server.errors import ClientError, ServiceError
 from server.events import ItemCreate, ResponseCancel, ResponseCreate
+from server.response import Response, item_status, new_id
 from server.settings import GatewaySettings
 
 
-class Response:
-    """One answer, from the wish for it to its end."""
-
-    def __init__(self, ask: Ask) -> None:
-        self.ask = ask
-        self.item = _new_id("item")
-        self.text = ""
-        self.opened = False
-        self.span: Span | None = None
-
-    @property
-    def id(self) -> str:
-        return self.ask.response
-
-    def lookback(self) -> dict[str, Any]:
-        """What the answer rests on, in seconds of stream time."""
-        if self.span is None:
-            return {"span": None, "newest_frame_age": None}
-        return {
-            "span": [self.span.start, self.span.end],
-            "newest_frame_age": self.span.newest_age,
-        }
-
-    def output(self, status: str) -> dict[str, Any]:
-        """The answer as an item of the conversation."""
-        return {
-            "id": self.item,
-            "object": "realtime.item",
-            "type": "message",
-            "status": status,
-            "role": "assistant",
-            "content": [] if status == "in_progress" else [self.part()],
-        }
-
-    def part(self) -> dict[str, Any]:
-        return {"type": "output_text", "text": self.text}
-
-    def place(self) -> dict[str, Any]:
-        """Where a piece of text belongs."""
-        return {
-            "response_id": self.id,
-            "item_id": self.item,
-            "output_index": 0,
-            "content_index": 0,
-        }
-
-
 class Conversation:
-    """publish: tells the clients. send: reaches the worker."""
+    """publish: tells the clients. send: reaches the worker, or raises ServiceError.
+
+    A client is whatever tells one asker from another: what one has asked is not answered to
+    another's response.create.
+    """
 
     def __init__(
         self,
@@ -77,35 +37,41 @@ class Conversation:
         self._settings = settings
         self._publish = publish
         self._send = send
-        self._asked: list[str] = []
-        self._queue: deque[Response] = deque()
-        self._running: Response | None = None
+        self._asked: dict[Hashable, list[str]] = {}
+        self._unfinished: dict[str, Response] = {}  # in the order in which they were asked
+        self._outbox: asyncio.Queue[Ask | Cancel] = asyncio.Queue()
+        self._seen = asyncio.Event()
+        self._heard_at = 0.0  # when the worker last said something of an answer, or had none
 
     @property
     def running(self) -> str | None:
-        """The id of the response being written."""
-        return self._running.id if self._running else None
+        """The id of the response being written, or the next to be."""
+        return next(iter(self._unfinished), None)
 
     @property
     def queued(self) -> int:
-        return len(self._queue)
+        """How many wait behind it."""
+        return max(0, len(self._unfinished) - 1)
 
-    def add(self, event: ItemCreate) -> None:
+    # What clients say.
+
+    def add(self, client: Hashable, event: ItemCreate) -> None:
         """Takes a question. Raises ClientError where it is empty or too long."""
         text = "\n".join(part.text for part in event.item.content).strip()
         limit = self._settings.question_characters
         if not text:
             raise ClientError("empty_question", "The question is empty.", param="item.content")
-        length = len("\n".join([*self._asked, text]))
+        asked = [*self._asked.get(client, []), text]
+        length = len("\n".join(asked))
         if length > limit:
             raise ClientError(
                 "question_too_long",
                 f"The question has {length} characters; ask in at most {limit}.",
                 param="item.content",
             )
-        self._asked.append(text)
+        self._asked[client] = asked
         item = {
-            "id": _new_id("item"),
+            "id": new_id("item"),
             "object": "realtime.item",
             "type": "message",
             "status": "completed",
@@ -115,81 +81,139 @@ class Conversation:
         self._publish({"type": "conversation.item.added", "item": item})
         self._publish({"type": "conversation.item.done", "item": item})
 
-    async def respond(self, event: ResponseCreate, *, seen: bool) -> None:
-        """Answers what was asked, now or when its turn comes.
+    def respond(
+        self, client: Hashable, event: ResponseCreate, unseen: ClientError | None = None
+    ) -> None:
+        """Answers what this client has asked, as soon as the worker comes to it.
 
-        seen: whether a frame was handed to the worker. Raises ClientError where nothing was
-        asked, nothing was seen, or too many questions wait.
+        unseen: why nothing can be known yet. It is raised, as is a ClientError where nothing was
+        asked or too many questions wait.
         """
-        text, self._asked = "\n".join(self._asked), []
+        text = "\n".join(self._asked.pop(client, []))
         if not text:
             raise ClientError(
                 "no_question",
                 "Nothing was asked: send a conversation.item.create before response.create.",
             )
-        if not seen:
-            raise ClientError(
-                "no_frames_yet",
-                "No picture has arrived yet: start the camera, and ask again once it is seen.",
-            )
-        if self._running and len(self._queue) >= self._settings.queued_questions:
+        if unseen is not None:
+            raise unseen
+        ahead = len(self._unfinished)
+        if ahead > self._settings.queued_questions:
             raise ClientError(
                 "too_many_questions",
-                f"{len(self._queue)} questions wait already: ask again after an answer.",
+                f"{self.queued} questions wait already: ask again after an answer.",
                 status=429,
             )
         options = event.response
         wanted = options.max_output_tokens
         longest = self._settings.longest_answer_tokens
         tokens = self._settings.answer_tokens if wanted is None else wanted
-        response = Response(
-            Ask(
-                session=self._session,
-                response=_new_id("resp"),
-                text=text,
-                max_tokens=longest if tokens == "inf" else min(tokens, longest),
-                temperature=options.temperature,
-                top_p=options.top_p,
-                seed=options.seed,
-            )
+        ask = Ask(
+            session=self._session,
+            response=new_id("resp"),
+            text=text,
+            max_tokens=longest if tokens == "inf" else min(tokens, longest),
+            temperature=options.temperature,
+            top_p=options.top_p,
+            seed=options.seed,
+            stop=tuple(options.stop or ()),
         )
-        created = _body(response, "in_progress")
-        created["lookback"]["queue_position"] = len(self._queue) + 1 if self._running else 0
+        if not ahead:
+            self._heard_at = time.monotonic()
+        response = self._unfinished[ask.response] = Response(ask, options.metadata)
+        created = response.body("in_progress")
+        created["lookback"]["queue_position"] = ahead
         self._publish({"type": "response.created", "response": created})
-        self._queue.append(response)
-        await self._next()
+        self._outbox.put_nowait(ask)
 
-    async def cancel(self, event: ResponseCancel) -> None:
-        """Stops a response: at once where it waits, within a token where it is being written."""
+    def cancel(self, event: ResponseCancel) -> None:
+        """Stops a response: withdrawn where it waits, within a token where it is being written.
+        Raises ClientError where there is none such."""
         wanted = event.response_id or self.running
         if wanted is None:
             raise ClientError("response_cancel_not_active", "No response is being written.")
-        if wanted == self.running:
-            await self._send(Cancel(self._session, wanted))
+        response = self._unfinished.get(wanted)
+        if response is None:
+            raise ClientError(
+                "response_cancel_not_active",
+                "That response has ended, or there was none with this id.",
+                param="response_id",
+            )
+        if response.sent:
+            self._outbox.put_nowait(Cancel(self._session, wanted))
+        else:
+            self._finish(response, "cancelled")
+
+    def forget(self, client: Hashable) -> None:
+        """The client is gone; what it wanted answered is answered all the same."""
+        self._asked.pop(client, None)
+
+    # What the worker hears.
+
+    async def run(self) -> None:
+        """Sends questions in order, from when the worker has seen a frame, until cancelled.
+
+        Not the asker's own task, which ends with its connection, in the middle of sending.
+        """
+        await self._seen.wait()
+        while True:
+            message = await self._outbox.get()
+            response = self._unfinished.get(message.response)
+            if isinstance(message, Ask):
+                if response is None:
+                    continue  # it was cancelled before it was sent
+                response.sent = True
+            try:
+                await self._send(message)
+            except ServiceError as error:
+                if response is None or response.id not in self._unfinished:
+                    continue
+                if isinstance(message, Ask):
+                    self._fail(response, error.message)
+                else:  # whoever wanted no more of it gets no more of it
+                    self._finish(response, "cancelled")
+
+    def tick(self, now: float) -> None:
+        """Ends a response about which nothing is heard any more (now: monotonic seconds):
+        the broker has lost the question, or the answer."""
+        response = self._unfinished.get(self.running or "")
+        if response is None:
             return
-        for response in self._queue:
-            if response.id == wanted:
-                self._queue.remove(response)
-                self._finish(response, "cancelled")
-                return
-        raise ClientError(
-            "response_cancel_not_active",
-            "That response has ended, or there was none with this id.",
-            param="response_id",
-        )
+        silence = now - self._heard_at
+        if not self._seen.is_set() and silence > self._settings.first_frame_seconds:
+            self._fail(
+                response,
+                "The camera's pictures have not reached the model: see whether it still sends, "
+                "and ask again.",
+            )
+        elif silence > self._settings.answer_seconds:
+            self._fail(response, "The model worker is silent: ask again.")
+            self._outbox.put_nowait(Cancel(self._session, response.id))
+            self._heard_at = now  # so that the next one has its time, too
+
+    # What the worker says.
+
+    def seen(self) -> None:
+        """A frame has reached memory."""
+        self._seen.set()
 
     def started(self, message: AnswerStarted) -> None:
         """The worker has read the question and is about to write."""
-        response = self._running
-        if response is None or response.id != message.response:
+        response = self._found(message.response)
+        if response is None:
             return
-        response.span = message.span
+        for before in list(self._unfinished.values()):
+            if before is response:
+                break
+            # Answers are written in order, so the end of this one was lost on its way.
+            self._fail(before, "The end of this answer was lost: ask again.")
+        response.started = message
         self._open(response)
 
     def delta(self, message: AnswerDelta) -> None:
         """The worker has written a piece."""
-        response = self._running
-        if response is None or response.id != message.response:
+        response = self._found(message.response)
+        if response is None:
             return
         self._open(response)
         response.text += message.text
@@ -197,35 +221,25 @@ class Conversation:
             {"type": "response.output_text.delta", **response.place(), "delta": message.text}
         )
 
-    async def done(self, message: AnswerDone) -> None:
-        """The worker has ended an answer; the next question is sent to it."""
-        response = self._running
-        if response is None or response.id != message.response:
+    def done(self, message: AnswerDone) -> None:
+        """The worker has ended an answer, or withdrawn a question."""
+        response = self._found(message.response)
+        if response is None:
             return
         response.text = message.text or response.text
-        self._running = None
         self._finish(response, message.status, message)
-        await self._next()
 
     def fail(self, message: str) -> None:
         """Ends all that runs or waits: the session is going."""
-        unfinished = [*([self._running] if self._running else []), *self._queue]
-        self._running = None
-        self._queue.clear()
-        for response in unfinished:
-            done = AnswerDone(self._session, response.id, "failed", message=message)
-            self._finish(response, "failed", done)
+        for response in list(self._unfinished.values()):
+            self._fail(response, message)
 
-    async def _next(self) -> None:
-        """Sends the question whose turn it is; one that cannot be sent has failed."""
-        while self._running is None and self._queue:
-            response = self._running = self._queue.popleft()
-            try:
-                await self._send(response.ask)
-            except ServiceError as error:
-                self._running = None
-                done = AnswerDone(self._session, response.id, "failed", message=error.message)
-                self._finish(response, "failed", done)
+    def _found(self, response: str) -> Response | None:
+        """One that has not ended; then the worker is at work."""
+        found = self._unfinished.get(response)
+        if found is not None:
+            self._heard_at = time.monotonic()
+        return found
 
     def _open(self, response: Response) -> None:
         if response.opened:
@@ -244,7 +258,12 @@ class Conversation:
         part = {"type": "output_text", "text": ""}
         self._publish({"type": "response.content_part.added", **response.place(), "part": part})
 
+    def _fail(self, response: Response, message: str) -> None:
+        done = AnswerDone(self._session, response.id, "failed", message=message)
+        self._finish(response, "failed", done)
+
     def _finish(self, response: Response, status: str, done: AnswerDone | None = None) -> None:
+        del self._unfinished[response.id]
         if status == "completed":
             self._open(response)
         if response.opened:
@@ -257,47 +276,7 @@ class Conversation:
                     "type": "response.output_item.done",
                     "response_id": response.id,
                     "output_index": 0,
-                    "item": response.output(_item_status(status)),
+                    "item": response.output(item_status(status)),
                 }
             )
-        self._publish({"type": "response.done", "response": _body(response, status, done)})
-
-
-def _item_status(status: str) -> str:
-    return "completed" if status == "completed" else "incomplete"
-
-
-def _body(response: Response, status: str, done: AnswerDone | None = None) -> dict[str, Any]:
-    """A response as the Realtime API shows it."""
-    body: dict[str, Any] = {
-        "id": response.id,
-        "object": "realtime.response",
-        "status": status,
-        "status_details": None,
-        "output": [response.output(_item_status(status))] if response.opened else [],
-        "output_modalities": ["text"],
-        "usage": None,
-        "lookback": response.lookback(),
-    }
-    if status == "in_progress":
-        body["output"] = []
-    elif status == "failed":
-        message = (done and done.message) or "The model could not answer."
-        error = {"type": "server_error", "code": "answer_failed", "message": message}
-        body["status_details"] = {"type": "failed", "message": message, "error": error}
-    elif status != "completed":
-        reason = "max_output_tokens" if status == "incomplete" else "client_cancelled"
-        body["status_details"] = {"type": status, "reason": reason}
-    if done is not None:
-        body["usage"] = {
-            "input_tokens": done.prompt_tokens,
-            "output_tokens": done.completion_tokens,
-            "total_tokens": done.prompt_tokens + done.completion_tokens,
-        }
-        body["lookback"]["ttft_seconds"] = done.ttft_seconds or None
-        body["lookback"]["queue_seconds"] = done.queue_seconds
-    return body
-
-
-def _new_id(kind: str) -> str:
-    return f"{kind}_{secrets.token_urlsafe(16)}"
+        self._publish({"type": "response.done", "response": response.body(status, done)})

@@ -2,6 +2,8 @@
 
 from typing import Any, Final, Literal
 
+from server.broadcast import Event
+
 RETRY_SECONDS: Final = 2.0
 Kind = Literal["invalid_request_error", "server_error"]
 
@@ -73,3 +75,8 @@ def unknown_session(session: str) -> ClientError:
         param="session",
         status=404,
     )
+
+
+def error_event(error: ClientError, event_id: str | None) -> Event:
+    """The error as an event about the client's event `event_id`."""
+    return {"type": "error", "error": {**error.body(), "event_id": event_id}}

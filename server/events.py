@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from messages.questions import LONGEST_STOP, MOST_STOPS
 from server.errors import ClientError
 
 MESSAGE_BYTES: Final = 65536
@@ -30,13 +31,20 @@ class ItemCreate(msgspec.Struct, frozen=True, tag_field="type", tag="conversatio
     event_id: str | None = None
 
 
+StopSequence = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_STOP)]
+Label = Annotated[str, msgspec.Meta(max_length=512)]
+
+
 class ResponseOptions(msgspec.Struct, frozen=True):
-    """How to write an answer; temperature 0 is greedy."""
+    """How to write an answer; temperature 0 is greedy. The answer ends before any of `stop`;
+    `metadata` comes back with the response."""
 
     max_output_tokens: Annotated[int, msgspec.Meta(ge=1)] | Literal["inf"] | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.0
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+    stop: Annotated[list[StopSequence], msgspec.Meta(max_length=MOST_STOPS)] | None = None
+    metadata: Annotated[dict[Label, Label], msgspec.Meta(max_length=16)] | None = None
 
 
 class ResponseCreate(msgspec.Struct, frozen=True, tag_field="type", tag="response.create"):
@@ -53,8 +61,27 @@ class ResponseCancel(msgspec.Struct, frozen=True, tag_field="type", tag="respons
     event_id: str | None = None
 
 
-ClientEvent = ItemCreate | ResponseCreate | ResponseCancel
-_KNOWN: Final = ("conversation.item.create", "response.create", "response.cancel")
+class SessionUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="session.update"):
+    """Known so that it can be refused in words."""
+
+    session: dict[str, Any]
+    event_id: str | None = None
+
+
+class MemoryDescribe(msgspec.Struct, frozen=True, tag_field="type", tag="lookback.memory.describe"):
+    """Asks for a description of every kept token."""
+
+    event_id: str | None = None
+
+
+ClientEvent = ItemCreate | ResponseCreate | ResponseCancel | SessionUpdate | MemoryDescribe
+_KNOWN: Final = (
+    "conversation.item.create",
+    "response.create",
+    "response.cancel",
+    "session.update",
+    "lookback.memory.describe",
+)
 
 
 def event_id_of(text: str) -> str | None:

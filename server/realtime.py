@@ -9,9 +9,9 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from server.broadcast import Event, Subscription
-from server.errors import ClientError
+from server.errors import ClientError, error_event
 from server.events import event_id_of, parse
-from server.session import Session, error_event
+from server.session import Session
 from server.sessions import Sessions
 from server.tasks import stop
 
@@ -63,7 +63,7 @@ async def _hear(websocket: WebSocket, session: Session, subscription: Subscripti
         try:
             if text is None:
                 raise ClientError("binary_message", "Events are JSON text, not binary messages.")
-            await session.hear(parse(text))
+            session.hear(subscription, parse(text))
         except ClientError as error:
             event_id = None if text is None else event_id_of(text)
             session.tell(subscription, error_event(error, event_id))

@@ -16,11 +16,13 @@ router = APIRouter()
 
 
 class NewSession(BaseModel):
-    """What a session is asked for; budget_tokens None takes the worker's default."""
+    """What a session is asked for; budget_tokens None takes the worker's default, and
+    instructions are a system prompt."""
 
     model_config = ConfigDict(extra="forbid")
 
     budget_tokens: Annotated[StrictInt, Field(ge=1, le=100_000_000)] | None = None
+    instructions: StrictStr | None = None
 
 
 class Offer(BaseModel):
@@ -53,7 +55,8 @@ async def ready(request: Request) -> dict[str, Any]:
 @router.post("/v1/sessions", status_code=201)
 async def create_session(request: Request, wanted: NewSession | None = None) -> dict[str, Any]:
     """Reserves a memory."""
-    session = await _sessions(request).open(wanted.budget_tokens if wanted else None)
+    wanted = wanted or NewSession()
+    session = await _sessions(request).open(wanted.budget_tokens, wanted.instructions)
     return session.described()
 
 

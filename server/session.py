@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from redis.exceptions import RedisError
 
@@ -16,15 +16,29 @@ from messages import keys
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.codec import MalformedMessage, ToGateway, ToWorker, decode_to_gateway, encode
 from messages.frames import FrameRejected
-from messages.questions import Ask, Cancel
-from messages.sessions import CloseSession, MemoryStatus, SessionClosed, SessionOpened
+from messages.memory import MemoryDescribed
+from messages.sessions import (
+    CloseSession,
+    MemoryStatus,
+    OpenSession,
+    SessionClosed,
+    SessionOpened,
+)
 from messages.workers import WorkerCard
 from server.broadcast import Broadcast, Event, Subscription
 from server.camera import Camera
 from server.conversation import Conversation
 from server.errors import ClientError, ServiceError, broker_unavailable, unknown_session
-from server.events import ClientEvent, ItemCreate, ResponseCreate
+from server.events import (
+    ClientEvent,
+    ItemCreate,
+    MemoryDescribe,
+    ResponseCancel,
+    ResponseCreate,
+    SessionUpdate,
+)
 from server.feed import FrameFeed
+from server.memory import Memory
 from server.settings import GatewaySettings
 from server.tasks import stop
 
@@ -32,6 +46,13 @@ log = logging.getLogger(__name__)
 
 _COUNTERS_SECONDS = 1.0
 _RECONNECT_SECONDS = 0.5
+_NO_PICTURE: Final = {
+    "none": "start the camera, and ask again once it is seen",
+    "connecting": "the camera is still connecting; ask again in a moment",
+    "live": "the camera has just begun; ask again in a moment",
+    "stalled": "the camera sends nothing; see to it, and ask again",
+    "gone": "the camera has ended; start it again, and ask once it is seen",
+}
 
 
 async def send(broker: Any, message: ToWorker) -> None:
@@ -51,6 +72,7 @@ class Session:
 
     def __init__(
         self,
+        wanted: OpenSession,
         opened: SessionOpened,
         opened_at: bytes,
         card: WorkerCard,
@@ -61,6 +83,7 @@ class Session:
         self.id = opened.session
         self.name = self.id[:8]
         """For logs: whoever has the whole id may use the session."""
+        self.wanted = wanted
         self.opened = opened
         self.worker = card.worker
         self._settings = settings
@@ -69,12 +92,12 @@ class Session:
         self._read_to = opened_at
         self._broadcast = Broadcast()
         self._conversation = Conversation(self.id, settings, self._broadcast.publish, self._send)
+        self._memory = Memory(self.id, self._broadcast.show, self._send)
         self._feed = FrameFeed(
             self.id, settings, broker, card.frame_size, card.max_pixels, self._frame_rejected
         )
         self._camera: Camera | None = None
         self._camera_lock = asyncio.Lock()
-        self._memory: MemoryStatus | None = None
         self._created_at = self._left_at = self._asked_at = time.monotonic()
         self._attached = False
         self._counted: tuple[float, dict[str, int]] = (self._created_at, self._feed.counted())
@@ -82,6 +105,8 @@ class Session:
         self._tasks = [
             asyncio.create_task(self._read(), name=f"events of {self.name}"),
             asyncio.create_task(self._feed.run(), name=f"frames of {self.name}"),
+            asyncio.create_task(self._conversation.run(), name=f"questions of {self.name}"),
+            asyncio.create_task(self._memory.run(), name=f"descriptions of {self.name}"),
         ]
 
     # Who listens.
@@ -92,7 +117,7 @@ class Session:
         subscription = self._broadcast.subscribe(
             {"type": "session.created", "session": self.described()}, after
         )
-        for event in (self._memory_event(), self._camera_event()):
+        for event in (self._memory.event(), self._camera_event()):
             if event is not None:
                 subscription.put(self._broadcast.numbered(event))
         return subscription
@@ -100,25 +125,42 @@ class Session:
     def leave(self, subscription: Subscription) -> None:
         """A websocket is gone."""
         self._broadcast.unsubscribe(subscription)
+        self._conversation.forget(subscription)
         self._left_at = time.monotonic()
 
     def tell(self, subscription: Subscription, event: Event) -> None:
         """To one websocket only."""
         subscription.put(self._broadcast.numbered(event))
 
-    async def hear(self, event: ClientEvent) -> None:
+    def hear(self, client: Subscription, event: ClientEvent) -> None:
         """What a client said. Raises ClientError."""
+        if self._closed:
+            raise unknown_session(self.id)
         self._asked_at = time.monotonic()
-        if isinstance(event, ItemCreate):
-            self._conversation.add(event)
-        elif isinstance(event, ResponseCreate):
-            # The worker may report a frame before the broker has confirmed it to us.
-            known = self._memory is not None and self._memory.frames_seen > 0
-            await self._conversation.respond(
-                event, seen=known or self._feed.counters.frames_sent > 0
-            )
-        else:
-            await self._conversation.cancel(event)
+        match event:
+            case ItemCreate():
+                self._conversation.add(client, event)
+            case ResponseCreate():
+                self._conversation.respond(client, event, self._unseen())
+            case ResponseCancel():
+                self._conversation.cancel(event)
+            case MemoryDescribe():
+                self._memory.describe()
+            case SessionUpdate():
+                raise ClientError(
+                    "session_fixed",
+                    "A session's instructions and budget are fixed when it is made: give them to "
+                    "POST /v1/sessions. How an answer is written is said in response.create.",
+                    param="session.instructions" if "instructions" in event.session else "session",
+                )
+
+    def _unseen(self) -> ClientError | None:
+        """Why nothing can be answered yet; None once a frame is on its way to the model."""
+        # The worker may report a frame before the broker has confirmed it to us.
+        if self._memory.frames_seen or self._feed.counters.frames_sent:
+            return None
+        advice = _NO_PICTURE[self._camera.state if self._camera else "none"]
+        return ClientError("no_frames_yet", f"No picture has arrived yet: {advice}.")
 
     # The camera.
 
@@ -146,7 +188,7 @@ class Session:
     def _tell_counters(self) -> None:
         event = self._camera_event()
         if event is not None:
-            self._broadcast.publish(event)
+            self._broadcast.show(event)
 
     def _camera_event(self) -> Event | None:
         if self._camera is None:
@@ -173,11 +215,12 @@ class Session:
             "budget_tokens": self.opened.budget_tokens,
             "cap_tokens": self.opened.cap_tokens,
             "kv_bytes": self.opened.kv_bytes,
+            "instructions": self.wanted.instructions,
         }
 
     def state(self) -> dict[str, Any]:
         """What a client may know at any time."""
-        memory = self._memory_event()
+        memory = self._memory.event()
         return {
             **self.described(),
             "memory": memory and memory["memory"],
@@ -207,7 +250,9 @@ class Session:
         return None
 
     def tick(self, now: float) -> None:
-        """Tells the frame counters from time to time, where they have changed."""
+        """Tells the frame counters from time to time, where they have changed, and ends answers
+        that were lost."""
+        self._conversation.tick(now)
         at, counted = self._counted
         if now - at >= _COUNTERS_SECONDS and self._feed.counted() != counted:
             self._tell_counters()
@@ -234,7 +279,7 @@ class Session:
             if self._camera is not None:
                 await self._camera.close()
 
-    async def _send(self, message: Ask | Cancel) -> None:
+    async def _send(self, message: ToWorker) -> None:
         await send(self._broker, message)
 
     # What the worker says.
@@ -246,59 +291,42 @@ class Session:
                 reply = await self._broker.xread(
                     {key: self._read_to}, count=256, block=BLOCK_MILLISECONDS
                 )
+                for _, entries in reply:
+                    for entry, fields in entries:
+                        self._read_to = entry
+                        await self._take(key, entry, fields.get(keys.FIELD, b""))
             except RedisError as error:
                 log.warning("session %s: the broker does not answer: %s", self.name, error)
                 await asyncio.sleep(_RECONNECT_SECONDS)
-                continue
-            for _, entries in reply:
-                for entry, fields in entries:
-                    self._read_to = entry
-                    try:
-                        message = decode_to_gateway(fields.get(keys.FIELD, b""))
-                    except MalformedMessage as error:
-                        log.warning("session %s: an event cannot be read: %s", self.name, error)
-                        continue
-                    await self._hear_worker(message)
 
-    async def _hear_worker(self, message: ToGateway) -> None:
+    async def _take(self, key: str, entry: bytes, data: bytes) -> None:
+        try:
+            message = decode_to_gateway(data)
+        except MalformedMessage as error:
+            log.warning("session %s: an event cannot be read: %s", self.name, error)
+            return
+        self._hear_worker(message)
+        if isinstance(message, MemoryDescribed):
+            # Large, and nobody reads it again: the stream keeps 2,048 entries.
+            await self._broker.xdel(key, entry)
+
+    def _hear_worker(self, message: ToGateway) -> None:
         match message:
             case AnswerStarted():
                 self._conversation.started(message)
             case AnswerDelta():
                 self._conversation.delta(message)
             case AnswerDone():
-                await self._conversation.done(message)
+                self._conversation.done(message)
             case MemoryStatus():
-                self._memory = message
                 if message.frames_seen > self._counted[1]["frames_sent"]:
                     self._tell_counters()  # a frame is told to be sent before it is to be seen
-                event = self._memory_event()
-                assert event is not None
-                self._broadcast.publish(event)
+                self._memory.update(message)
+                if message.frames_seen:
+                    self._conversation.seen()
+            case MemoryDescribed():
+                self._memory.described(message)
             case FrameRejected():
                 self._frame_rejected(message.message)
             case SessionClosed():
                 self._ended(message.reason, message.message or "The worker closed the session.")
-
-    def _memory_event(self) -> Event | None:
-        status = self._memory
-        if status is None:
-            return None
-        captured = status.newest_captured_at
-        memory = {
-            "tokens": status.tokens,
-            "peak_tokens": status.peak_tokens,
-            "cap_tokens": status.cap_tokens,
-            "kv_bytes": status.kv_bytes,
-            "frames_seen": status.frames_seen,
-            "frames_dropped": status.frames_dropped,
-            "compressions": status.compressions,
-            "span": status.span,
-            "newest_frame_age": None if captured is None else max(0.0, time.time() - captured),
-        }
-        return {"type": "lookback.memory.updated", "memory": memory}
-
-
-def error_event(error: ClientError, event_id: str | None) -> Event:
-    """The error as an event about the client's event `event_id`."""
-    return {"type": "error", "error": {**error.body(), "event_id": event_id}}

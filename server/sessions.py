@@ -51,20 +51,30 @@ class Sessions:
         except KeyError:
             raise unknown_session(session) from None
 
-    async def open(self, budget_tokens: int | None) -> Session:
+    async def open(self, budget_tokens: int | None, instructions: str | None = None) -> Session:
         """Reserves a memory. Raises ServiceError where no worker lives or none has room, and
-        ClientError where the budget can never fit."""
+        ClientError where the budget can never fit or the instructions are too long."""
+        instructions = (instructions or "").strip() or None
+        limit = self._settings.instructions_characters
+        if instructions is not None and len(instructions) > limit:
+            raise ClientError(
+                "instructions_too_long",
+                f"The instructions have {len(instructions)} characters; give at most {limit}.",
+                param="instructions",
+                status=422,
+            )
         card = self._workers.card
         if card is None:
             raise no_worker() if self._workers.reachable else broker_unavailable("it is away")
         identity = secrets.token_urlsafe(16)
+        wanted = OpenSession(identity, budget_tokens, card.worker, instructions)
         try:
             await self._broker.set(keys.alive(identity), b"1", ex=keys.ALIVE_TTL_SECONDS)
-            await send(self._broker, OpenSession(identity, budget_tokens, card.worker))
-            opened, entry = await self._opened(identity)
+            await send(self._broker, wanted)
+            opened, entry = await self._opened(wanted)
         except RedisError as error:
             raise broker_unavailable(error) from error
-        return self._add(opened, entry, card)
+        return self._add(wanted, opened, entry, card)
 
     async def close(self, session: Session, reason: str, message: str) -> None:
         """Removes it at once; its memory is free when this returns, as far as we can reach."""
@@ -106,8 +116,9 @@ class Sessions:
         except RedisError as error:
             log.warning("the sessions were not kept alive: %s", error)
 
-    async def _opened(self, identity: str) -> tuple[SessionOpened, bytes]:
+    async def _opened(self, wanted: OpenSession) -> tuple[SessionOpened, bytes]:
         """The worker's yes. Raises ServiceError or ClientError for its no, or its silence."""
+        identity = wanted.session
         deadline = time.monotonic() + self._settings.open_seconds
         read_to: bytes | str = "0"
         while (left := deadline - time.monotonic()) > 0:
@@ -126,7 +137,7 @@ class Sessions:
                     if isinstance(message, SessionOpened):
                         return message, entry
                     if isinstance(message, SessionRefused):
-                        raise _refused(message)
+                        raise _refused(message, wanted)
         await send(self._broker, CloseSession(identity))
         raise ServiceError(
             "worker_silent",
@@ -135,11 +146,13 @@ class Sessions:
             retry_after=RETRY_SECONDS,
         )
 
-    def _add(self, opened: SessionOpened, entry: bytes, card: WorkerCard) -> Session:
+    def _add(
+        self, wanted: OpenSession, opened: SessionOpened, entry: bytes, card: WorkerCard
+    ) -> Session:
         def ended(reason: str, message: str) -> None:
             self._close_soon(session, reason, message)
 
-        session = Session(opened, entry, card, self._settings, self._broker, ended)
+        session = Session(wanted, opened, entry, card, self._settings, self._broker, ended)
         self._sessions[session.id] = session
         log.info("session %s opened, %d in all", session.name, len(self._sessions))
         return session
@@ -150,7 +163,9 @@ class Sessions:
         task.add_done_callback(self._closing.discard)
 
 
-def _refused(message: SessionRefused) -> ClientError:
+def _refused(message: SessionRefused, wanted: OpenSession) -> ClientError:
     if message.retry_after is None:
-        return ClientError("session_refused", message.message, param="budget_tokens", status=422)
+        # The worker says in words which of the two it cannot take.
+        param = "budget_tokens" if wanted.instructions is None else None
+        return ClientError("session_refused", message.message, param=param, status=422)
     return ServiceError("no_room", message.message, status=503, retry_after=message.retry_after)

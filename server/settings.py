@@ -6,6 +6,8 @@ from typing import Final, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from messages.questions import MOST_WAITING
+
 _ROOT: Final = Path(__file__).parent.parent
 
 
@@ -43,11 +45,17 @@ class GatewaySettings(BaseSettings):
     """The bitrate, in kbit/s, at which a browser is asked to start."""
 
     question_characters: int = Field(default=4000, ge=1)
-    queued_questions: int = Field(default=8, ge=0)
+    instructions_characters: int = Field(default=2000, ge=1)
+    """A system prompt's length at most."""
+    queued_questions: int = Field(default=8, ge=0, lt=MOST_WAITING)
     """Questions of one session that may wait while one is being answered."""
     answer_tokens: int = Field(default=128, ge=1)
     """An answer's length where the client asks for none."""
     longest_answer_tokens: int = Field(default=1024, ge=1)
+    answer_seconds: float = Field(default=120.0, gt=0)
+    """How long nothing may be heard of an answer before it counts as lost."""
+    first_frame_seconds: float = Field(default=30.0, gt=0)
+    """How long a question waits for the first frame to reach the model."""
 
     open_seconds: float = Field(default=10.0, gt=0)
     """How long a worker may take to open a session."""

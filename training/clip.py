@@ -69,6 +69,17 @@ def questions() -> list[dict[str, object]]:
     return [{"at": at, "question": q, "expected": a} for at, q, a in rows]
 
 
+def scenes() -> list[dict[str, object]]:
+    """What the clip shows from when to when, in seconds; `object` None is an empty scene."""
+    rows: list[dict[str, object]] = []
+    at = 0.0
+    for seconds, name, place, colour in SCRIPT:
+        row = {"object": name, "place": place if name else None, "colour": colour}
+        rows.append({"start": at, "end": at + seconds} | row)
+        at += seconds
+    return rows
+
+
 def film(path: Path, seed: int = 11) -> float:
     """Write the clip; returns its length in seconds."""
     rng = np.random.default_rng(seed)
@@ -101,7 +112,8 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     seconds = film(args.out / "objects.mp4")
-    content = {"clip": "objects.mp4", "seconds": seconds, "questions": questions()}
+    script = {"questions": questions(), "scenes": scenes()}
+    content = {"clip": "objects.mp4", "seconds": seconds} | script
     (args.out / "objects.json").write_text(json.dumps(content, indent=2) + "\n")
 
 

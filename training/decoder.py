@@ -122,23 +122,24 @@ class Stage1(nn.Module):
         seen = PREFIX + TOKENS_PER_FRAME * frames
         wanted = clips.targets != IGNORE
         hidden = out.last_hidden_state[:, seen:].unflatten(1, (questions, length))[wanted]
-        logits = self.model.lm_head(hidden)
+        logits = self.model.lm_head(hidden).float()
         losses = F.cross_entropy(logits, clips.targets[wanted], reduction="none")
         answer_loss = losses.sum() / (clips.kinds >= 0).sum()
 
         present = clips.cells >= 0
         clip, frame = present.nonzero(as_tuple=True)
         at = PREFIX + frame * TOKENS_PER_FRAME + clips.cells[present]
-        before_logits = self.probe_before(out.hidden_states[3][clip, at])
-        start_logits = self.probe_start(out.hidden_states[3][clip, at])
-        count_logits = self.probe_count(out.hidden_states[4][clip, at])
+        before_logits = self.probe_before(out.hidden_states[3][clip, at]).float()
+        start_logits = self.probe_start(out.hidden_states[3][clip, at]).float()
+        count_logits = self.probe_count(out.hidden_states[4][clip, at]).float()
         before = F.cross_entropy(before_logits, clips.before[present])
         start = F.cross_entropy(start_logits, clips.start[present])
         count = F.cross_entropy(count_logits, clips.count[present])
         # What was forgotten cannot be counted: there the answers alone teach.
         counting = 0.5 * start + 0.6 * count if clips.keep == 1 else answer_loss.new_zeros(())
         clip, question, token = clips.named.unbind(1)
-        fact_logits = self.probe_facts(out.hidden_states[4][clip, seen + question * length + token])
+        at = seen + question * length + token
+        fact_logits = self.probe_facts(out.hidden_states[4][clip, at]).float()
         fact_losses = [
             F.cross_entropy(part, clips.facts[:, i], ignore_index=IGNORE)
             for i, part in enumerate(fact_logits.split(list(FACTS.values()), dim=1))
@@ -231,6 +232,7 @@ def main() -> None:
     parser.add_argument("--muon-rate", type=float, default=3e-3)
     parser.add_argument("--adam-rate", type=float, default=1e-3)
     parser.add_argument("--begin", type=float, default=0.0, help="share of the phases to skip")
+    parser.add_argument("--bf16", action="store_true", help="twice as fast where the CPU has AMX")
     parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -266,7 +268,8 @@ def main() -> None:
         spent += min(now - clock, LONGEST_STEP)
         clock = now
         done = spent / (args.minutes * 60)
-        loss, right, measures = stage(clips, bank[clips.frames])
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+            loss, right, measures = stage(clips, bank[clips.frames])
         loss.backward()
         norm = optimisers.step(warm_cosine(done))
         scores.add(right, clips.kinds)

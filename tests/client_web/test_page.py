@@ -132,10 +132,11 @@ def test_a_phone_has_one_column_and_room_for_fingers(visit: Callable[..., Visit]
     person.watch("Camera")
     person.ask("How many different things have you seen?")
     assert person.answer()
-    person.page.locator("summary").click()
+    for summary in person.page.locator("summary").all():
+        summary.click()
     assert person.page.evaluate(width) == 390
 
-    for control in person.page.locator("button:visible, summary, input:visible").all():
+    for control in person.page.locator("button:visible, summary, input:visible, textarea").all():
         box = control.bounding_box()
         assert box and box["height"] >= 44 and box["width"] >= 44, control.inner_text()
     size = "getComputedStyle(document.querySelector('#question')).fontSize"

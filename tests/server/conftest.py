@@ -25,6 +25,7 @@ from messages import keys
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted, Span
 from messages.codec import ToGateway, ToWorker, decode_frame, decode_to_worker, encode
 from messages.frames import Frame
+from messages.memory import DescribeMemory, MemoryDescribed
 from messages.questions import Ask, Cancel
 from messages.sessions import (
     CloseSession,
@@ -47,8 +48,9 @@ CARD = WorkerCard(
 class PeerWorker:
     """Speaks the worker's messages and understands nothing.
 
-    It repeats each question word by word; one that begins with "slowly" goes on until cancelled;
-    one with "fail" fails. `watching` False leaves frames in the ring.
+    It repeats each question word by word, a session's one after the other; one that begins with
+    "slowly" goes on until cancelled; one with "fail" fails. `watching` False leaves frames in the
+    ring, `describing` False leaves requests for a description unanswered.
     """
 
     def __init__(self, url: str) -> None:
@@ -61,7 +63,8 @@ class PeerWorker:
         self.watching = True
         self.showing_card = True
         self.card = CARD
-        self._slow: dict[str, Ask] = {}
+        self.describing = True
+        self._asked: dict[str, list[Ask]] = {}  # the first one of a session is being answered
         self._read_to: dict[str, Any] = {}
 
     def __enter__(self) -> "PeerWorker":
@@ -102,8 +105,9 @@ class PeerWorker:
                 for entry, fields in entries:
                     self._read_to[key.decode()] = entry
                     self._take(key.decode(), fields[keys.FIELD])
-            for response in list(self._slow):
-                self._write(self._slow[response], 0, "and ")
+            for waiting in self._asked.values():
+                if waiting:
+                    self._write(waiting[0], 0, "and ")
 
     def _take(self, key: str, data: bytes) -> None:
         if key != keys.CONTROL:
@@ -125,11 +129,43 @@ class PeerWorker:
             case CloseSession():
                 self._read_to.pop(keys.frames(message.session), None)
             case Ask():
-                self._answer(message)
+                waiting = self._asked.setdefault(message.session, [])
+                waiting.append(message)
+                if len(waiting) == 1:
+                    self._answer_all(waiting)
             case Cancel():
-                ask = self._slow.pop(message.response, None)
-                if ask is not None:
-                    self.say(AnswerDone(ask.session, ask.response, "cancelled", "and "))
+                self._cancel(message)
+            case DescribeMemory():
+                if self.describing:
+                    self.describe(message.session)
+
+    def describe(self, session: str) -> None:
+        seen = [frame.timestamp for frame in self.frames if frame.session == session]
+        self.say(
+            MemoryDescribed(
+                session=session, frames=seen, patches=9, shares=bytes(range(9)) * len(seen),
+                rows=3, columns=3, tokens=9 * len(seen), budget_tokens=216, cap_tokens=288,
+                kv_bytes=1000, bytes_per_token=4, span=(seen[0], seen[-1]) if seen else None,
+                next_compression_tokens=288 - 9 * len(seen), next_compaction_positions=None,
+                compressions=0, position_compactions=0,
+            )
+        )  # fmt: skip
+
+    def _cancel(self, cancel: Cancel) -> None:
+        waiting = self._asked.get(cancel.session, [])
+        for ask in waiting:
+            if ask.response == cancel.response:
+                written = "and " if ask is waiting[0] else ""
+                waiting.remove(ask)
+                self.say(AnswerDone(ask.session, ask.response, "cancelled", written))
+                if written:
+                    self._answer_all(waiting)
+                return
+
+    def _answer_all(self, waiting: list[Ask]) -> None:
+        """Those asked, up to one that goes on until it is cancelled."""
+        while waiting and self._answer(waiting[0]):
+            waiting.pop(0)
 
     def _remember(self, frame: Frame) -> None:
         seen = sum(f.session == frame.session for f in self.frames)
@@ -149,20 +185,21 @@ class PeerWorker:
             )
         )
 
-    def _answer(self, ask: Ask) -> None:
+    def _answer(self, ask: Ask) -> bool:
+        """Whether the answer has ended."""
         if "fail" in ask.text:
             self.say(AnswerDone(ask.session, ask.response, "failed", message="It broke."))
-            return
-        self.say(AnswerStarted(ask.session, ask.response, Span(0.0, 7.5, 0.25)))
+            return True
+        self.say(AnswerStarted(ask.session, ask.response, Span(0.0, 7.5, 0.25), 4, 2))
         if ask.text.startswith("slowly"):
-            self._slow[ask.response] = ask
-            return
+            return False
         words = ask.text.split(" ")
         for index, word in enumerate(words):
             self._write(ask, index, word + " ")
         self.say(
             AnswerDone(ask.session, ask.response, "completed", ask.text, "", 11, len(words), 0, 0.5)
         )
+        return True
 
     def _write(self, ask: Ask, index: int, text: str) -> None:
         self.say(AnswerDelta(ask.session, ask.response, index, text))

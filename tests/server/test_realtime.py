@@ -164,15 +164,15 @@ async def test_questions_wait_their_turn_and_too_many_are_refused(
             waiting.append(created["id"])
         await client.ask("one too many")
         assert (await client.error())["code"] == "too_many_questions"
+        asked = await tools.eventually(
+            lambda: worker.of(Ask, session)[8:] and worker.of(Ask, session)
+        )
+        assert [ask.text for ask in asked] == ["slowly now", *(f"question {n}" for n in range(8))]
         await client.send({"type": "response.cancel", "response_id": waiting.pop(2)})
         await client.until("response.done", lambda e: e["response"]["status"] == "cancelled")
-        assert len(worker.of(Ask, session)) == 1
         await client.send({"type": "response.cancel", "response_id": first})
         ended = [(await client.until("response.done"))["response"]["id"] for _ in range(8)]
     assert ended == [first, *waiting]
-    assert [a.text for a in worker.of(Ask, session)][1:] == [
-        f"question {number}" for number in range(8) if number != 2
-    ]
 
 
 async def test_a_failed_answer_is_an_event_and_the_next_one_works(gateway: str, tools: Any) -> None:

@@ -42,20 +42,15 @@ function place(ahead) {
   return ahead === 1 ? "one answer comes before it." : `${ahead} answers come before it.`;
 }
 
-/**
- * @param {number} turns
- * @returns {string} That so many earlier turns are forgotten.
- */
-function forgotten(turns) {
-  return turns === 1
-    ? "From here on the oldest question above is forgotten: there was no room for it."
-    : `From here on the ${turns} oldest questions above are forgotten: there was no room for them.`;
-}
+const FORGOTTEN = "What was said above is forgotten, for want of room. What was seen is not.";
 
 export class Chat {
   /** @type {Writing[]} In the order in which they were asked for. */
   #writings = [];
-  #forgotten = 0;
+  /** @type {HTMLElement[]} The questions that this memory has answered. */
+  #turns = [];
+  /** @type {HTMLElement | null} Stands between the turns that are forgotten and the others. */
+  #border = null;
 
   /**
    * @param {HTMLElement} log Takes one child for each entry.
@@ -79,9 +74,10 @@ export class Chat {
     return this.#writings[0]?.id ?? null;
   }
 
-  /** A new memory, which has forgotten no question yet. */
+  /** A new memory, to which nothing was said yet. */
   begin() {
-    this.#forgotten = 0;
+    this.#turns = [];
+    this.#border = null;
   }
 
   /**
@@ -101,10 +97,11 @@ export class Chat {
   /**
    * A remark of the page between the turns.
    * @param {string} text
+   * @returns {HTMLElement}
    */
   note(text) {
-    this.#add("note", text);
     this.announcer.textContent = text;
+    return this.#add("note", text);
   }
 
   /**
@@ -184,16 +181,19 @@ export class Chat {
   }
 
   /**
+   * The border goes to where this answer's knowledge of the conversation begins.
    * @param {Writing} writing
    * @param {About} about
    */
   #remember(writing, about) {
     const turns = about.turns_forgotten ?? 0;
-    if (turns > 0 && turns !== this.#forgotten) {
-      this.note(forgotten(turns));
-      writing.question.before(/** @type {Node} */ (this.log.lastChild));
+    if (turns === 0) {
+      this.#border?.remove();
+      this.#border = null;
+      return;
     }
-    this.#forgotten = turns;
+    if (!this.#border) this.#border = this.note(FORGOTTEN);
+    (this.#turns[turns] ?? writing.question).before(this.#border);
   }
 
   /**
@@ -211,8 +211,8 @@ export class Chat {
    * @param {Response} response
    */
   #done(writing, response) {
-    this.#remember(writing, response.lookback ?? {});
     const about = basis(response);
+    if (["completed", "incomplete"].includes(response.status)) this.#turns.push(writing.question);
     const why = response.status_details?.message ?? response.lookback?.message;
     if (response.status === "failed") {
       const words = why ? `The answer failed: ${why}` : "The answer failed. Ask again.";

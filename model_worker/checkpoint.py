@@ -1,23 +1,29 @@
-"""A checkpoint in the standard Hugging Face layout, from a folder or from the hub."""
+"""A checkpoint in the standard Hugging Face layout, loaded whole or refused with a reason.
+
+What costs little is looked at first: config, tokenizer and chat template, the headers of the
+weights, the memory they need; then the weights are read, and every tensor of them is looked at.
+"""
 
 import json
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 from transformers.utils import is_flash_attn_2_available, logging
 
+from model_worker.device import free_bytes
+from model_worker.errors import ModelError
+from model_worker.hub import resolve_folder
 from model_worker.quantization import find_quantizer
+from model_worker.weights import check_finite, check_loaded, count_parameters
 
-ATTENTIONS = ("auto", "sdpa", "eager", "flash_attention_2")
-_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+__all__ = ["Checkpoint", "ModelError", "load_checkpoint", "read_model_type", "resolve_folder"]
 
-
-class ModelError(ValueError):
-    """A checkpoint that cannot be used; the message says why and what to change."""
+ATTENTIONS: Final = ("auto", "sdpa", "eager", "flash_attention_2")
 
 
 @dataclass(frozen=True)
@@ -31,42 +37,34 @@ class Checkpoint:
     preprocessing: dict[str, Any]  # how pictures become pixel values; may be empty
 
 
-def resolve_folder(model: str | Path, revision: str | None = None) -> Path:
-    """The folder of a checkpoint, fetched from the hub where `model` is no local path.
-
-    `revision` is a branch, tag or commit on the hub. Raises ModelError where there is no such
-    folder and the hub does not give one, and for a folder with a revision.
-    """
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        if revision is not None:
-            raise ModelError(
-                f"{folder} is a folder and has no revision {revision!r}: leave the revision out, "
-                "or give a hub id"
-            )
-        if not (folder / "config.json").is_file():
-            raise ModelError(f"{folder} holds no config.json: it is no checkpoint")
-        return folder
-    if str(model).count("/") != 1 or str(model).startswith((".", "/", "~")):
-        raise ModelError(f"{model} is no folder; give a checkpoint's folder or a hub id owner/name")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(str(model), revision=revision, allow_patterns=_FILES))
-    except Exception as error:  # the hub client raises many kinds; each means "no checkpoint"
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"{model} is no local folder and could not be fetched from the hub ({reason}); give "
-            "a folder, or check the name and the network"
-        ) from error
-
-
 def read_model_type(folder: Path) -> str:
     """The `model_type` of a checkpoint's config. Raises ModelError."""
     try:
         return str(json.loads((folder / "config.json").read_text())["model_type"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder / 'config.json'} names no model_type ({error!r})") from error
+
+
+def read_config(folder: Path) -> Any:
+    """The checkpoint's `transformers.PreTrainedConfig`.
+
+    Raises ModelError for one that `transformers` does not take, and for mixtures of experts.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        text = config.get_text_config()
+    except Exception as error:  # a config checks itself, and raises many kinds
+        raise ModelError(
+            f"{folder / 'config.json'} cannot be used: {_line(error)}; correct it, or fetch it "
+            "again"
+        ) from error
+    experts = getattr(text, "num_experts", None) or getattr(text, "num_local_experts", None)
+    if experts:
+        raise ModelError(
+            f"{folder} is a mixture of {experts} experts, and only dense sizes are supported: take "
+            f"a dense checkpoint of {config.model_type}"
+        )
+    return config
 
 
 def load_checkpoint(
@@ -83,34 +81,89 @@ def load_checkpoint(
     `quantization.QUANTIZATIONS`. Raises ModelError.
     """
     chosen = _choose_attention(attention)
-    try:
-        quantize = find_quantizer(quantization)
-    except ValueError as error:
-        raise ModelError(str(error)) from error
-    logging.disable_progress_bar()  # standard error belongs to whoever loads
-    try:
-        config = AutoConfig.from_pretrained(folder)
-        model = AutoModelForImageTextToText.from_pretrained(
-            folder, config=config, dtype=dtype, attn_implementation=chosen
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"the checkpoint in {folder} does not load: {error}") from error
-    template = _read_template(folder)
-    if template is None and not tokenizer.chat_template:
-        raise ModelError(
-            f"the checkpoint in {folder} has no chat template (chat_template.jinja, "
-            "chat_template.json or in tokenizer_config.json)"
-        )
+    quantize = find_quantizer(quantization)
+    config = read_config(folder)
+    if quantize is not None and getattr(config, "quantization_config", None):
+        raise ModelError(f"{folder} is quantised already: take quantization none")
+    tokenizer, template = _read_tokenizer(folder)
+    preprocessing = _read_preprocessing(folder)
+    _check_room(folder, dtype)
+    model = _load_model(folder, config, dtype, chosen)
     if quantize is not None:
         quantize(model.get_decoder(), device)
     return Checkpoint(
         name=folder.name,
-        model=model.to(device).eval(),
+        model=_move(model, folder, device).eval(),
         tokenizer=tokenizer,
         chat_template=template,
-        preprocessing=_read_preprocessing(folder),
+        preprocessing=preprocessing,
     )
+
+
+def _check_room(folder: Path, dtype: torch.dtype) -> None:
+    """Weights are read into memory before they go to any device."""
+    needed = count_parameters(folder) * dtype.itemsize
+    free = free_bytes(torch.device("cpu"))
+    if free is not None and needed > free:
+        raise ModelError(
+            f"the weights in {folder} take {needed / 1e9:.1f} GB as {_named(dtype)} and this "
+            f"machine has {free / 1e9:.1f} GB of memory free: take a smaller checkpoint"
+            + (", or dtype bfloat16" if dtype.itemsize > 2 else "")
+        )
+
+
+def _load_model(folder: Path, config: Any, dtype: torch.dtype, attention: dict[str, str]) -> Any:
+    """The model on the CPU, every tensor of it from the files and finite."""
+    logging.disable_progress_bar()  # standard error belongs to whoever loads
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # its report of what is missing is an error here
+    try:
+        model, info = AutoModelForImageTextToText.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            attn_implementation=attention,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"the checkpoint in {folder} does not load: {_line(error)}") from error
+    finally:
+        logging.set_verbosity(verbosity)
+    check_loaded(folder, info)
+    check_finite(folder, chain(model.named_parameters(), model.named_buffers()))
+    return model
+
+
+def _move(model: Any, folder: Path, device: torch.device) -> Any:
+    try:
+        return model.to(device)
+    except torch.OutOfMemoryError as error:
+        free = free_bytes(device) or 0
+        raise ModelError(
+            f"the weights in {folder} do not fit on {device}, which has {free / 1e9:.1f} GB left: "
+            "take a smaller checkpoint, dtype bfloat16, or quantization int8 or int4"
+        ) from error
+
+
+def _read_tokenizer(folder: Path) -> tuple[Any, str | None]:
+    """The tokenizer and the processor's chat template, None where the tokenizer has the only."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # tokenizers have errors of their own, and of Rust
+        raise ModelError(
+            f"{folder} has no tokenizer that loads ({_line(error)}): fetch tokenizer.json and "
+            "tokenizer_config.json beside the weights"
+        ) from error
+    template = _read_template(folder)
+    if template is None and not tokenizer.chat_template:
+        raise ModelError(
+            f"the checkpoint in {folder} has no chat template (chat_template.jinja, "
+            "chat_template.json or in tokenizer_config.json): take the instruction-tuned "
+            "checkpoint of this model, or add its template"
+        )
+    return tokenizer, template
 
 
 def _choose_attention(attention: str) -> dict[str, str]:
@@ -132,7 +185,7 @@ def _read_template(folder: Path) -> str | None:
     if (folder / "chat_template.jinja").is_file():
         return (folder / "chat_template.jinja").read_text()
     if (folder / "chat_template.json").is_file():
-        return str(json.loads((folder / "chat_template.json").read_text())["chat_template"])
+        return str(_read_json(folder / "chat_template.json").get("chat_template") or "") or None
     return None
 
 
@@ -145,8 +198,28 @@ def _read_preprocessing(folder: Path) -> dict[str, Any]:
         ("processor_config.json", "image_processor"),
     ):
         if (folder / name).is_file():
-            settings: dict[str, Any] = json.loads((folder / name).read_text())
+            settings = _read_json(folder / name)
             settings = settings if key is None else settings.get(key) or {}
             if "image_mean" in settings:
                 return settings
     return {}
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text())
+    except ValueError as error:
+        raise ModelError(f"{file} is no JSON ({error}): fetch it again") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{file} holds no JSON object: fetch it again")
+    return found
+
+
+def _line(error: Exception) -> str:
+    """What an error says, in one line."""
+    lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__
+
+
+def _named(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -12,7 +12,10 @@ import torch
 from torch import nn
 from transformers.utils import is_bitsandbytes_available, is_torchao_available
 
+from model_worker.errors import ModelError
+
 QUANTIZATIONS: Final = ("none", "int8", "int4")
+_BLOCK: Final = 64  # of NF4, and a multiple of what bitsandbytes' kernels on CPUs take
 
 
 def find_quantizer(quantization: str) -> Callable[[Any, torch.device], None] | None:
@@ -20,12 +23,12 @@ def find_quantizer(quantization: str) -> Callable[[Any, torch.device], None] | N
 
     int8 is torchao's weight-only int8 (a scale per row) or, without torchao, bitsandbytes'
     LLM.int8 (Dettmers et al. 2022, arXiv 2208.07339); int4 is bitsandbytes' NF4 (Dettmers et al.
-    2023, arXiv 2305.14314). Raises ValueError for an unknown one, and where no package for it is
+    2023, arXiv 2305.14314). Raises ModelError for an unknown one, and where no package for it is
     installed.
     """
     if quantization not in QUANTIZATIONS:
         known = ", ".join(QUANTIZATIONS)
-        raise ValueError(f"unknown quantization {quantization!r}; known: {known}")
+        raise ModelError(f"unknown quantization {quantization!r}; known: {known}")
     if quantization == "none":
         return None
     if quantization == "int8" and is_torchao_available():
@@ -33,7 +36,7 @@ def find_quantizer(quantization: str) -> Callable[[Any, torch.device], None] | N
     if is_bitsandbytes_available():
         return _bitsandbytes_int8 if quantization == "int8" else _bitsandbytes_int4
     packages = "torchao or bitsandbytes" if quantization == "int8" else "bitsandbytes"
-    raise ValueError(
+    raise ModelError(
         f"quantization {quantization} needs {packages}, which is not installed: "
         "pip install 'lookback[quantized]', or take quantization none"
     )
@@ -85,9 +88,12 @@ def _bitsandbytes_int4(decoder: Any, device: torch.device) -> None:
 
 
 def _replace(decoder: Any, device: torch.device, made: Callable[[nn.Linear], nn.Module]) -> None:
-    """Put `made(linear)` in the place of each linear layer; its weight packs itself as it moves."""
+    """Put `made(linear)` in the place of each linear layer; its weight packs itself as it moves.
+
+    A layer whose sides are no multiples of the kernels' block stays as it is.
+    """
     for name, module in list(decoder.named_modules()):
-        if isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear) and not any(side % _BLOCK for side in module.weight.shape):
             new = made(module)
             new.bias = module.bias
             decoder.set_submodule(name, new.to(device))

@@ -18,9 +18,9 @@ from typing import Final, Generic, TypeVar
 
 from messages.frames import Frame
 from messages.keys import RING
-from messages.questions import Ask
+from messages.questions import MOST_WAITING, Ask
 
-MAX_WAITING_QUESTIONS: Final = 8
+MAX_WAITING_QUESTIONS: Final = MOST_WAITING
 
 T = TypeVar("T")
 

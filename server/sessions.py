@@ -54,15 +54,7 @@ class Sessions:
     async def open(self, budget_tokens: int | None, instructions: str | None = None) -> Session:
         """Reserves a memory. Raises ServiceError where no worker lives or none has room, and
         ClientError where the budget can never fit or the instructions are too long."""
-        instructions = (instructions or "").strip() or None
-        limit = self._settings.instructions_characters
-        if instructions is not None and len(instructions) > limit:
-            raise ClientError(
-                "instructions_too_long",
-                f"The instructions have {len(instructions)} characters; give at most {limit}.",
-                param="instructions",
-                status=422,
-            )
+        instructions = self._checked((instructions or "").strip()) or None
         card = self._workers.card
         if card is None:
             raise no_worker() if self._workers.reachable else broker_unavailable("it is away")
@@ -115,6 +107,18 @@ class Sessions:
                 await pipeline.execute()
         except RedisError as error:
             log.warning("the sessions were not kept alive: %s", error)
+
+    def _checked(self, instructions: str) -> str:
+        limit, param = self._settings.instructions_characters, "instructions"
+        if len(instructions) > limit:
+            message = f"The instructions have {len(instructions)} characters; give at most {limit}."
+            raise ClientError("instructions_too_long", message, param=param, status=422)
+        try:
+            instructions.encode()
+        except UnicodeEncodeError as error:
+            message = f"Character {error.start} of the instructions is half a surrogate pair."
+            raise ClientError("invalid_request", message, param=param, status=422) from error
+        return instructions
 
     async def _opened(self, wanted: OpenSession) -> tuple[SessionOpened, bytes]:
         """The worker's yes. Raises ServiceError or ClientError for its no, or its silence."""

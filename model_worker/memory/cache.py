@@ -235,15 +235,19 @@ class BoundedCache:
         """
         budget, shift = self.shape.budget, self.visual_length - self.shape.budget
         older = budget - recent_tokens
+        visual = self.buffer[layer, :, :, self.shape.prefix :]
         step = _CHUNK if chosen.device.type == "cpu" else budget
-        for part in self.buffer[layer]:
-            for tokens, rows in zip(part[:, self.shape.prefix :], chosen, strict=True):
+        scratch = visual.new_empty(min(step, older), self.shape.head_dim)
+        for part in visual:
+            for tokens, rows in zip(part, chosen, strict=True):
                 for first in range(0, older, step):
                     end = min(first + step, older)
-                    tokens[first:end] = tokens.index_select(0, rows[first:end])
-                for first in range(older, budget, min(step, shift)):
-                    end = min(first + step, first + shift, budget)
-                    tokens[first:end] = tokens[first + shift : end + shift]
+                    moved = scratch[: end - first]
+                    torch.index_select(tokens, 0, rows[first:end], out=moved)
+                    tokens[first:end] = moved
+        for first in range(older, budget, shift):
+            end = min(first + shift, budget)
+            visual[:, :, first:end] = visual[:, :, first + shift : end + shift]
         for tracked in (self.patches[layer], self.times[layer], self.positions[layer]):
             tracked[:, :budget] = tracked.gather(1, chosen)
 

@@ -1,13 +1,11 @@
 """Questions that wait, and turns that are forgotten, as the page tells them."""
 
-import json
 import os
 import signal
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import expect
 
 from .conftest import Browser, Service, Visit
 
@@ -73,39 +71,32 @@ def test_a_place_in_the_queue_counts_down(browser: Browser, service: Service) ->
     assert told == [two, two, one, ""]
 
 
-def forgetting(page: Page, turns: list[int]) -> None:
-    """The real service's answers; how many turns each was written without comes from here."""
-    left = iter(turns)
-
-    def join(here: WebSocketRoute) -> None:
-        there = here.connect_to_server()
-        about: dict[str, Any] = {}
-
-        def hear(message: str | bytes) -> None:
-            event = json.loads(message)
-            if event["type"] == "lookback.response.started":
-                about["turns_forgotten"] = next(left)
-                event["lookback"].update(about)
-            elif event["type"] == "response.done":
-                event["response"]["lookback"].update(about)
-            here.send(json.dumps(event))
-
-        there.on_message(hear)
-
-    page.route_web_socket("**/v1/realtime*", join)
-
-
-def test_forgotten_turns_are_told_once_for_each_change(browser: Browser, service: Service) -> None:
-    page = browser.open()
-    forgetting(page, [0, 1, 1, 2])
-    person = Visit(page, service.url)
+def test_a_border_shows_which_turns_are_forgotten(visit: Callable[..., Visit]) -> None:
+    person = visit()
     person.watch("Camera")
-    for _ in range(4):
-        person.ask("What is it now?")
-        person.answer()
-    kinds = [str(entry.get_attribute("class")) for entry in page.locator(".log li").all()]
-    turn = ["question", "answer"]
-    assert kinds == [*turn, "note", *turn, *turn, "note", *turn]
-    one, two = page.locator(".note").all_inner_texts()
-    assert one.startswith("From here on the oldest question above is forgotten")
-    assert two.startswith("From here on the 2 oldest questions above are forgotten")
+    page = person.page
+
+    def log() -> list[str]:
+        """The questions and the border between them, in order."""
+        return page.locator(".log .question, .log .note").all_inner_texts()
+
+    questions = [
+        f"Have you seen a {name}?" for name in ("clock", "cat", "dog", "hat", "key", "bus")
+    ]
+    border = "What was said above is forgotten, for want of room. What was seen is not."
+    for number, question in enumerate(questions):
+        person.ask(question)
+        assert person.answer()
+        # Four earlier turns are told again with a question; of the sixth's five the first is not.
+        gone = max(0, number - 4)
+        asked = questions[: number + 1]
+        assert log() == ([*asked[:gone], border, *asked[gone:]] if gone else asked)
+    person.ask("Have you seen a car?")
+    assert person.answer()
+    assert log() == [*questions[:2], border, *questions[2:], "Have you seen a car?"]
+    person.press("Forget all")
+    expect(page.locator("#state")).to_have_text("Watching")
+    person.sees(1)
+    person.ask("Have you seen a bus?")
+    assert person.answer()
+    assert log()[-2:] == ["Everything is forgotten.", "Have you seen a bus?"]

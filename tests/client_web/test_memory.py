@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from .conftest import Browser, Service, Visit
+from .conftest import Browser, Service, Visit, lookback
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 ROWS, COLUMNS, TEXT = 3, 4, 2
@@ -222,3 +222,32 @@ def test_a_long_memory_fits_a_small_phone_in_the_dark(browser: Browser, service:
     expect(page.locator('[data-memory="frame"]')).to_contain_text(
         re.compile(r"^\d:\d\d: [345] % kept, in 12 of 12 patches")
     )
+
+
+def test_a_real_memory_forgets_before_ones_eyes(browser: Browser) -> None:
+    quick = {"LOOKBACK_FPS": "5", "LOOKBACK_KEEP_EVERY_SECONDS": "0"}
+    command = ("serve", "--port", "0", "--budget", "72")
+    with lookback(*command, says=r"ready: (http\S+)", **quick) as service:
+        person = Visit(browser.open(), service.url)
+        page = person.page
+        page.get_by_text("Look inside", exact=True).click()
+        expect(page.locator("#memory-words")).to_have_text("Nothing is kept yet.")
+        person.watch("Camera")
+        expect(page.locator("#inside")).to_be_visible()
+        words = page.locator('[data-memory="frame"]')
+        expect(words).to_contain_text("kept whole, all 9 patches")
+        expect(page.locator('[data-meter="compressions"]')).not_to_have_text(re.compile("^[–0]$"))
+
+        page.locator("#strip").focus()
+        page.keyboard.press("Home")
+        expect(words).to_have_text(re.compile(r"^0:\d\d: [1-9]\d? % kept, in [1-9] of 9 patches$"))
+        assert 0 < strip_alpha(page, 0.0) < 255
+        page.keyboard.press("End")
+        expect(words).to_contain_text("kept whole, all 9 patches")
+        held = page.locator('[data-memory="held"]').inner_text()
+        tokens, cap = map(int, re.findall(r"\d+", held))
+        assert 0 < tokens <= cap
+        assert page.get_by_role("meter").get_attribute("aria-valuemax") == str(cap)
+        person.ask("What is it now?")
+        assert person.answer()
+        assert person.faults == []

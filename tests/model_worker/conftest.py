@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     AutoModelForImageTextToText,
@@ -271,3 +272,15 @@ def frames() -> list[NDArray[np.uint8]]:
 def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     """Qwen's units have at most 4 visual tokens, so that a block is soon full."""
     monkeypatch.setattr("model_worker.families.qwen2_vl._MOST_TOKENS", 4)
+
+
+def spoil() -> Callable[[Path, Callable[[dict[str, torch.Tensor]], object]], None]:
+    """Change the tensors in a checkpoint's file of weights."""
+
+    def change(folder: Path, how: Callable[[dict[str, torch.Tensor]], object]) -> None:
+        file = folder / "model.safetensors"
+        weights = load_file(file)
+        how(weights)
+        save_file(weights, file, metadata={"format": "pt"})
+
+    return change

@@ -36,8 +36,8 @@ def test_the_embedded_models_shape_gets_its_sizes(tmp_path: Path) -> None:
 
 
 def test_an_unknown_family_is_refused_before_anything_loads(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
-    with pytest.raises(ModelError, match="'gpt2' is not supported; known: internvl"):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "idefics2"}))
+    with pytest.raises(ModelError, match="'idefics2' is not supported; known: internvl"):
         Engine.load(tmp_path)
 
 

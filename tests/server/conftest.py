@@ -75,10 +75,15 @@ class PeerWorker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._thread.is_alive():
+            self.stop()
+            self._broker.delete(keys.worker(self.card.worker))
+        self._broker.close()
+
+    def stop(self) -> None:
+        """Fall silent."""
         self._stop.set()
         self._thread.join()
-        self._broker.delete(keys.worker(self.card.worker))
-        self._broker.close()
 
     def say(self, message: ToGateway) -> None:
         key = keys.events(message.session)

@@ -144,6 +144,36 @@ async def test_a_broker_that_comes_back_is_used_again(tmp_path: Path, tools: Any
             assert done["response"]["status"] == "completed"
 
 
+async def test_answers_in_flight_when_the_broker_dies_end_once(tmp_path: Path, tools: Any) -> None:
+    folder = tmp_path / "b"
+    with (
+        EmbeddedBroker(folder) as broker,
+        tools.serving(broker_url=broker.url, worker_grace_seconds=0.5) as url,
+        tools.PeerWorker(broker.url) as worker,
+    ):
+        await tools.eventually(lambda: _ready(url) == "ready")
+        session = tools.new_session(url)
+        async with tools.talking(url, session) as client, tools.sending(url, session):
+            await client.until("lookback.memory.updated")
+            await client.ask("slowly now")
+            await client.ask("waiting")
+            await client.until("response.output_text.delta")
+            worker.stop()
+            os.kill(broker.pid, signal.SIGKILL)
+            await client.ask("into the void")
+            failed = (await client.until("response.done"))["response"]
+            assert failed["lookback"]["question"] == "into the void"
+            assert "broker does not answer" in failed["status_details"]["message"]
+            await client.send({"type": "lookback.memory.describe"})
+            assert (await client.error())["code"] == "broker_unavailable"
+            with EmbeddedBroker(folder):
+                closed = await client.until("lookback.session.closed")
+        assert closed["reason"] == "worker_lost"
+    ended = [e["response"] for e in client.events if e["type"] == "response.done"]
+    assert [e["lookback"]["question"] for e in ended] == ["into the void", "slowly now", "waiting"]
+    assert {e["status"] for e in ended} == {"failed"}
+
+
 async def test_a_redis_of_somebody_elses_serves_as_well(tmp_path: Path, tools: Any) -> None:
     binary = shutil.which("redis-server")
     if binary is None:

@@ -35,6 +35,27 @@ async def test_a_returning_client_hears_what_it_missed_and_no_more() -> None:
     assert [e["type"] for e in new] == ["hello"]
 
 
+async def test_a_state_is_not_told_again() -> None:
+    broadcast = Broadcast()
+    reader = broadcast.subscribe({"type": "hello"})
+    broadcast.publish({"type": "said"})
+    broadcast.show({"type": "state"})
+    assert [e["type"] for e in await _all(reader)] == ["hello", "said", "state"]
+    again = await _all(broadcast.subscribe({"type": "hello"}, after="event_0"))
+    assert [e["type"] for e in again] == ["hello", "said"]
+
+
+async def test_who_has_missed_much_gets_all_of_it() -> None:
+    broadcast = Broadcast()
+    for _ in range(HISTORY):
+        broadcast.publish({"type": "tick"})
+    late = broadcast.subscribe({"type": "hello"}, after="event_0")
+    broadcast.publish({"type": "now"})
+    assert not late.overflowed
+    heard = await _all(late)
+    assert len(heard) == HISTORY + 2 and heard[-1]["type"] == "now"
+
+
 async def test_what_is_kept_is_bounded() -> None:
     broadcast = Broadcast()
     for _ in range(2 * HISTORY):

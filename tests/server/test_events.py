@@ -57,6 +57,10 @@ def test_what_a_client_of_the_realtime_api_sends_is_understood() -> None:
         ({"top_p": 0}, "response.top_p"),
         ({"seed": -1}, "response.seed"),
         ({"max_output_tokens": 2.5}, "response.max_output_tokens"),
+        ({"stop": "END"}, "response.stop"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "response.stop"),
+        ({"stop": [""]}, "response.stop[0]"),
+        ({"stop": ["x" * 65]}, "response.stop[0]"),
     ],
 )
 def test_the_part_to_change_is_named(options: dict[str, object], param: str) -> None:

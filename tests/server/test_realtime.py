@@ -1,7 +1,9 @@
 """The websocket speaks the Realtime API's events and survives whatever is sent to it."""
 
 import asyncio
+import base64
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +11,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from broker.connection import connect as connect_broker
+from messages import keys
 from messages.answers import AnswerDone
+from messages.codec import decode_to_gateway
+from messages.memory import DescribeMemory
 from messages.questions import Ask, Cancel
 
 
@@ -83,6 +89,13 @@ _BAD_EVENTS: list[tuple[Any, str]] = [
     ({"type": "response.create", "response": {"temperature": -1}}, "invalid_event"),
     ({"type": "response.create", "response": {"max_output_tokens": 0}}, "invalid_event"),
     ('{"type": "response.create", "response": {"temperature": 1e999}}', "invalid_json"),
+    ({"type": "response.create", "response": {"stop": "END"}}, "invalid_event"),
+    ({"type": "response.create", "response": {"stop": [""]}}, "invalid_event"),
+    ({"type": "response.create", "response": {"stop": ["x" * 65]}}, "invalid_event"),
+    ({"type": "response.create", "response": {"stop": list("abcde")}}, "invalid_event"),
+    ({"type": "response.create", "response": {"metadata": {"tab": 2}}}, "invalid_event"),
+    ({"type": "session.update", "session": {"instructions": "Be brief."}}, "session_fixed"),
+    ({"type": "session.update"}, "invalid_event"),
     ({"type": "response.create"}, "no_question"),
     ({"type": "response.cancel"}, "response_cancel_not_active"),
     ({"type": "response.cancel", "response_id": "resp_x"}, "response_cancel_not_active"),
@@ -120,12 +133,85 @@ async def test_a_question_before_the_first_frame(gateway: str, worker: Any, tool
         await client.ask("what is it?")
         error = await client.error()
         assert (error["code"], error["event_id"]) == ("no_frames_yet", "r")
+        assert "start the camera" in error["message"]
         assert not worker.of(Ask, session)
         async with tools.sending(gateway, session):
             await client.until("lookback.memory.updated")
             await client.ask("and now?")
             await client.until("response.done")
     assert [ask.text for ask in worker.of(Ask, session)] == ["and now?"]
+
+
+async def test_a_question_before_the_first_frame_says_what_the_camera_does(
+    gateway: str, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    async with tools.talking(gateway, session) as client:
+        async with tools.sending(gateway, session) as track:
+            track.going.clear()
+            await client.ask("is it there?")
+            assert "still connecting" in (await client.error())["message"]
+        await client.until("lookback.camera.updated", lambda e: e["camera"]["state"] == "gone")
+        await client.ask("is it gone?")
+        assert "has ended" in (await client.error())["message"]
+
+
+async def test_a_question_on_the_heels_of_the_first_frame_waits_for_it(
+    gateway: str, worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    worker.watching = False
+    async with tools.talking(gateway, session) as client, tools.sending(gateway, session):
+        await client.until("lookback.camera.updated", lambda e: e["camera"]["frames_sent"] > 0)
+        await client.ask("what is it?")
+        await client.until("response.created")
+        await asyncio.sleep(0.3)
+        assert not worker.of(Ask, session)
+        worker.watching = True
+        done = await client.until("response.done")
+    assert done["response"]["status"] == "completed"
+
+
+async def test_a_first_frame_that_never_arrives_is_told(
+    serve: Callable[..., str], worker: Any, tools: Any
+) -> None:
+    url = serve(first_frame_seconds=0.5)
+    session = tools.new_session(url)
+    worker.watching = False
+    async with tools.talking(url, session) as client, tools.sending(url, session):
+        await client.until("lookback.camera.updated", lambda e: e["camera"]["frames_sent"] > 0)
+        await client.ask("what is it?")
+        failed = (await client.until("response.done"))["response"]
+    assert failed["status"] == "failed"
+    assert "have not reached the model" in failed["status_details"]["message"]
+
+
+async def test_a_question_after_the_cameras_end_is_answered_from_memory(
+    gateway: str, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    async with tools.talking(gateway, session) as client:
+        async with tools.sending(gateway, session):
+            await client.until("lookback.memory.updated")
+        await client.until("lookback.camera.updated", lambda e: e["camera"]["state"] == "gone")
+        await client.ask("what was it?")
+        done = await client.until("response.done")
+    assert done["response"]["status"] == "completed"
+
+
+async def test_wishes_for_an_answer_reach_the_worker_and_come_back(
+    gateway: str, worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    async with tools.talking(gateway, session) as client, tools.sending(gateway, session):
+        await client.until("lookback.memory.updated")
+        await client.ask("what?", stop=["\n", "x" * 64], metadata={"tab": "2"})
+        response = (await client.until("response.done"))["response"]
+    assert response["metadata"] == {"tab": "2"}
+    lookback = response["lookback"]
+    assert (lookback["turns_kept"], lookback["turns_forgotten"]) == (4, 2)
+    [ask] = worker.of(Ask, session)
+    assert ask.stop == ("\n", "x" * 64)
 
 
 async def test_a_cancel_reaches_the_answer_in_progress(
@@ -199,7 +285,51 @@ async def test_what_the_worker_says_of_other_responses_is_ignored(
     assert done["output"][0]["content"][0]["text"] == "hello"
 
 
-async def test_two_websockets_hear_the_same_answer(gateway: str, tools: Any) -> None:
+def _answers(events: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """Question, status and text of each answer, put together from its events alone."""
+    pieces: dict[str, str] = {}
+    answers = []
+    for event in events:
+        if event["type"] == "response.output_text.delta":
+            written = pieces.get(event["response_id"], "")
+            pieces[event["response_id"]] = written + event["delta"]
+        elif event["type"] == "response.done":
+            response = event["response"]
+            question, text = response["lookback"]["question"], pieces.get(response["id"], "")
+            answers.append((question, response["status"], text.strip()))
+    return answers
+
+
+async def test_two_ask_at_once_and_everybody_hears_both_in_order(
+    gateway: str, worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    async with (
+        tools.talking(gateway, session) as one,
+        tools.talking(gateway, session) as other,
+        tools.talking(gateway, session) as listener,
+        tools.sending(gateway, session),
+    ):
+        began = await listener.until("session.created")
+        await one.until("lookback.memory.updated")
+        await asyncio.gather(one.ask("the first one's?"), other.ask("the other one's?"))
+        for client in (one, other, listener):
+            for _ in range(2):
+                await client.until("response.done")
+        async with tools.talking(gateway, session, after=began["event_id"]) as late:
+            for _ in range(2):
+                await late.until("response.done")
+    asked = [ask.text for ask in worker.of(Ask, session)]
+    assert set(asked) == {"the first one's?", "the other one's?"}
+    for client in (one, other, listener, late):
+        assert _answers(client.events) == [(text, "completed", text) for text in asked]
+    created = [e for e in listener.events if e["type"] == "response.created"]
+    assert [e["response"]["lookback"]["question"] for e in created] == asked
+
+
+async def test_the_second_question_is_cancelled_while_the_first_is_written(
+    gateway: str, worker: Any, tools: Any
+) -> None:
     session = tools.new_session(gateway)
     async with (
         tools.talking(gateway, session) as one,
@@ -207,9 +337,87 @@ async def test_two_websockets_hear_the_same_answer(gateway: str, tools: Any) -> 
         tools.sending(gateway, session),
     ):
         await one.until("lookback.memory.updated")
-        await one.ask("hello you")
-        mine, theirs = await one.until("response.done"), await other.until("response.done")
-    assert mine == theirs
+        await one.ask("slowly now")
+        first = (await one.until("response.created"))["response"]["id"]
+        await one.until("response.output_text.delta")
+        await other.ask("never mind")
+        second = (await other.until("response.created", lambda e: e["response"]["id"] != first))[
+            "response"
+        ]["id"]
+        await tools.eventually(lambda: len(worker.of(Ask, session)) == 2)
+        await other.send({"type": "response.cancel", "response_id": second})
+        ended = (await other.until("response.done"))["response"]
+        assert (ended["id"], ended["status"], ended["output"]) == (second, "cancelled", [])
+        await other.until("response.output_text.delta", lambda e: e["response_id"] == first)
+        await one.send({"type": "response.cancel"})
+        await one.until("response.done", lambda e: e["response"]["id"] == first)
+    done = [e["response"]["id"] for e in one.events if e["type"] == "response.done"]
+    assert done == [second, first]
+
+
+async def test_an_asker_that_goes_is_answered_all_the_same(
+    gateway: str, worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    async with tools.talking(gateway, session) as listener, tools.sending(gateway, session):
+        await listener.until("lookback.memory.updated")
+        for number in range(5):
+            async with tools.talking(gateway, session) as asker:
+                await asker.ask(f"question {number}")
+                asker.websocket.transport.abort()
+        for _ in range(len(await tools.eventually(lambda: worker.of(Ask, session)))):
+            await listener.until("response.done")
+    created = [e["response"]["id"] for e in listener.events if e["type"] == "response.created"]
+    done = [e["response"]["id"] for e in listener.events if e["type"] == "response.done"]
+    assert created and done == created[: len(done)]
+
+
+async def test_a_memory_is_described_to_everybody_once_a_second_at_most(
+    gateway: str, worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    async with (
+        tools.talking(gateway, session) as one,
+        tools.talking(gateway, session) as other,
+        tools.sending(gateway, session),
+    ):
+        await one.until("lookback.memory.updated")
+        for client in (one, other) * 10:
+            await client.send({"type": "lookback.memory.describe"})
+        began = time.monotonic()
+        told = await one.until("lookback.memory.described")
+        assert (await other.until("lookback.memory.described")) == told
+        for client in (one, other) * 10:
+            await client.send({"type": "lookback.memory.describe"})
+        await one.until("lookback.memory.described")
+        assert time.monotonic() - began > 0.9
+    description = told["description"]
+    count = len(description["frames"])
+    assert base64.b64decode(description["shares"]) == bytes(range(9)) * count
+    assert (description["patches"], description["rows"], description["columns"]) == (9, 3, 3)
+    assert description["tokens"] == 9 * count > 0
+    assert description["next_compaction_positions"] is None
+    assert len(worker.of(DescribeMemory, session)) <= 3
+
+
+async def test_a_description_leaves_nothing_on_the_broker(
+    gateway: str, worker: Any, broker_url: str, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    broker = connect_broker(broker_url)
+    async with tools.talking(gateway, session) as client:
+        await client.send({"type": "lookback.memory.describe"})
+        told = await client.until("lookback.memory.described")
+        assert (told["description"]["frames"], told["description"]["span"]) == ([], None)
+
+        def kept() -> list[str]:
+            entries = broker.xrange(keys.events(session))
+            return [
+                decode_to_gateway(fields[keys.FIELD]).__class__.__name__ for _, fields in entries
+            ]
+
+        await tools.eventually(lambda: kept() == ["SessionOpened"])
+    broker.close()
 
 
 async def test_a_returning_client_gets_what_it_missed(gateway: str, tools: Any) -> None:

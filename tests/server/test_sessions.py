@@ -151,6 +151,45 @@ def test_a_budget_that_can_never_fit_is_the_clients_to_change(gateway: str, work
     assert reply.json()["error"]["param"] == "budget_tokens"
 
 
+def test_instructions_are_shown(gateway: str, tools: Any) -> None:
+    for given, shown in (("  Answer in one word.\n", "Answer in one word."), (" ", None)):
+        session = tools.new_session(gateway, instructions=given)
+        assert httpx.get(f"{gateway}/v1/sessions/{session}").json()["instructions"] == shown
+
+
+async def test_instructions_reach_the_worker_and_are_fixed(
+    gateway: str, worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(gateway, instructions="  Answer in one word.\n")
+    [opened] = worker.of(OpenSession, session)
+    assert opened.instructions == "Answer in one word."
+    async with tools.talking(gateway, session) as client:
+        created = await client.until("session.created")
+        assert created["session"]["instructions"] == "Answer in one word."
+        await client.send(
+            {"type": "session.update", "event_id": "u", "session": {"instructions": "Shout."}}
+        )
+        error = await client.error()
+    assert (error["code"], error["param"]) == ("session_fixed", "session.instructions")
+    assert error["event_id"] == "u" and "POST /v1/sessions" in error["message"]
+
+
+def test_instructions_have_a_limit(gateway: str, worker: Any, tools: Any) -> None:
+    tools.new_session(gateway, instructions="é" * 2000)
+    reply = httpx.post(f"{gateway}/v1/sessions", json={"instructions": "é" * 2001})
+    assert reply.status_code == 422
+    error = reply.json()["error"]
+    assert (error["code"], error["param"]) == ("instructions_too_long", "instructions")
+    assert "2001 characters; give at most 2000" in error["message"]
+
+
+def test_a_worker_that_refuses_the_instructions_is_quoted(gateway: str, worker: Any) -> None:
+    worker.refusal = SessionRefused("", "The instructions have 900 tokens: 512 fit.", None)
+    reply = httpx.post(f"{gateway}/v1/sessions", json={"instructions": "long"})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (422, None)
+    assert "512 fit" in reply.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "param"),
     [
@@ -160,6 +199,8 @@ def test_a_budget_that_can_never_fit_is_the_clients_to_change(gateway: str, work
         (b'{"budget_tokens": "many"}', 422, "budget_tokens"),
         (b'{"budget_tokens": 1e999}', 422, "budget_tokens"),
         (b'{"budget": 5}', 422, "budget"),
+        (b'{"instructions": 5}', 422, "instructions"),
+        (b'{"instructions": "\\ud800"}', 422, "instructions"),
         (b"[]", 422, None),
         (b"{", 400, None),
         (b"\xff\xfe", 400, None),

@@ -5,16 +5,17 @@ kept where its key is least like the recent keys of the same patch. VaN, value n
 the rest is filled with the largest values.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from model_worker.memory.policies.base import CompressionPolicy
 
-_CHUNK = 2048  # tokens scored at once: in a core's cache, yet worth the call
+_CHUNK = 512  # tokens a head scored at once: in a core's cache, yet worth the call
 _TINY = 1e-9  # a zero key has cosine 0 with everything
 
 
@@ -66,43 +67,56 @@ def select(
     by_value = _value_quota(budget, tar_ratio)
     by_tar = budget - by_value - recent_tokens
     patch_index = patch_index.int()
-    patches = int(patch_index.max()) + 1
     kept = torch.empty(layers, heads, budget, dtype=torch.int64, device=keys.device)
     kept[..., budget - recent_tokens :] = torch.arange(older, tokens, device=keys.device)
     for layer in range(layers):
-        novelty = torch.stack(
-            [
-                _novelty(keys[layer, head], patch_index[layer, head], older, patches)
-                for head in range(heads)
-            ]
-        )
-        taken = _largest(novelty, by_tar)
-        norms = torch.stack([_norms(values[layer, head, :older]) for head in range(heads)])
+        taken = _largest(_novelty(keys[layer], patch_index[layer], older), by_tar)
+        norms = _norms(values[layer, :, :older])
         taken |= _largest(norms.masked_fill_(taken, -torch.inf), by_value)
         kept[layer, :, : budget - recent_tokens] = taken.nonzero()[:, 1].view(heads, -1)
     return kept
 
 
-def _novelty(keys: Tensor, patch_index: Tensor, older: int, patches: int) -> Tensor:
-    """TaR scores `[older]` of one head. `keys` `[tokens, head_dim]`, `patch_index` `[tokens]`."""
-    tokens, head_dim = keys.shape
-    mean = keys.new_zeros(patches, head_dim, dtype=torch.float32)
-    for part in _chunks(older, tokens):
-        recent = keys[part].float()
-        mean.index_add_(0, patch_index[part], recent / _length(recent)[:, None])
-    count = torch.bincount(patch_index[older:], minlength=patches)
-    mean /= count.clamp_min_(1)[:, None]
-    scores = mean.new_empty(older)
-    for part in _chunks(0, older):
-        past = keys[part].float()
-        likeness = mean.index_select(0, patch_index[part]).mul_(past).sum(dim=-1)
-        torch.div(likeness, _length(past), out=scores[part])
+def _novelty(keys: Tensor, patch_index: Tensor, older: int) -> Tensor:
+    """TaR scores `[heads, older]`. `keys` `[heads, tokens, head_dim]`, `patch_index`
+    `[heads, tokens]`, the same in every head for the recent tokens.
+
+    All heads at once in chunks that stay in a core's cache, for one large operation costs less
+    than many small ones, above all where threads take turns to begin them.
+    """
+    heads, _, head_dim = keys.shape
+    patches = int(patch_index.max()) + 1
+    means = _recent_means(keys[:, older:].float(), patch_index[0, older:], patches)
+    first = torch.arange(0, heads * patches, patches, dtype=torch.int32, device=keys.device)
+    rows = patch_index[:, :older] + first[:, None]
+    scores = means.new_empty(heads, older)
+    scratch = means.new_empty(heads * _CHUNK, head_dim)
+    for start in range(0, older, _CHUNK):
+        part = slice(start, min(start + _CHUNK, older))
+        past = keys[:, part].float()
+        mean = scratch[: past.shape[0] * past.shape[1]]
+        torch.index_select(means, 0, rows[:, part].flatten(), out=mean)
+        torch.sum(mean.view(past.shape).mul_(past), dim=-1, out=scores[:, part])
+        scores[:, part] /= _length(past)
     return scores.neg_().nan_to_num_(nan=-2.0)  # a broken key is less novel than any other
 
 
-def _chunks(start: int, end: int) -> Iterator[slice]:
-    for first in range(start, end, _CHUNK):
-        yield slice(first, min(first + _CHUNK, end))
+def _recent_means(recent: Tensor, patch_index: Tensor, patches: int) -> Tensor:
+    """The mean of the unit keys of each patch, `[heads * patches, head_dim]`; 0 without any.
+    `recent` `[heads, tokens, head_dim]`, `patch_index` `[tokens]`."""
+    if not len(patch_index):
+        return recent.new_zeros(len(recent) * patches, recent.shape[-1])
+    order = patch_index.argsort(stable=True)
+    count = torch.bincount(patch_index, minlength=patches)
+    weights = 1 / (_length(recent) * count[patch_index])
+    return torch.cat(
+        [
+            embedding_bag(
+                order, keys, count.cumsum(0) - count, mode="sum", per_sample_weights=weight[order]
+            )
+            for keys, weight in zip(recent, weights, strict=True)
+        ]
+    )
 
 
 def _length(keys: Tensor) -> Tensor:
@@ -111,7 +125,7 @@ def _length(keys: Tensor) -> Tensor:
 
 
 def _norms(values: Tensor) -> Tensor:
-    """L2 norms `[tokens]` of values `[tokens, head_dim]`."""
+    """L2 norms `[heads, tokens]` of values `[heads, tokens, head_dim]`."""
     norms: Tensor = torch.linalg.vector_norm(values, dim=-1, dtype=torch.float32)
     return norms.nan_to_num_(nan=-1.0, posinf=-1.0)
 
@@ -120,10 +134,19 @@ def _largest(scores: Tensor, count: int) -> Tensor:
     """A mask `[heads, tokens]` of each head's `count` largest scores; the first among equals."""
     if count == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
-    smallest = scores.kthvalue(scores.shape[-1] - count + 1, dim=-1, keepdim=True).values
+    smallest = _smallest_of_largest(scores, count)
     above, equal = scores.gt(smallest), scores.eq(smallest)
     room = count - above.sum(dim=-1, keepdim=True)
     return above | (equal & equal.cumsum(dim=-1).le(room))
+
+
+def _smallest_of_largest(scores: Tensor, count: int) -> Tensor:
+    """The `count`-th largest of each row, `[heads, 1]`."""
+    place = scores.shape[-1] - count
+    if scores.device.type == "cpu":  # numpy's selection is vectorised, torch's is not
+        ordered = np.partition(scores.numpy(), place, axis=-1)
+        return torch.from_numpy(ordered[:, place : place + 1])
+    return scores.kthvalue(place + 1, dim=-1, keepdim=True).values
 
 
 def _value_quota(budget: int, tar_ratio: float) -> int:

@@ -42,8 +42,23 @@ def test_answers_end_at_the_end_of_turn_token(llava: Engine) -> None:
 
 def test_an_unknown_family_lists_the_known_ones() -> None:
     known = "internvl, llava_next_video, llava_onevision, qwen2_5_vl, qwen2_vl, qwen3_vl, smolvlm"
-    with pytest.raises(ModelError, match=known):
-        find_family("llama")
+    with pytest.raises(ModelError, match=f"'idefics2' is not supported; known: {known}"):
+        find_family("idefics2")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "words"),
+    [
+        ("qwen2", "text-only model"),
+        ("llama", "text-only model"),
+        ("qwen3_vl_moe", "only dense sizes"),
+        ("internvl_chat", "ends in -hf"),
+        ("llava_qwen", "ends in -hf"),
+    ],
+)
+def test_what_stands_near_a_family_is_told_apart(model_type: str, words: str) -> None:
+    with pytest.raises(ModelError, match=f"{words}.*; known: internvl, "):
+        find_family(model_type)
 
 
 @pytest.mark.parametrize("family", ["qwen3_vl", "smolvlm", "internvl"])

@@ -274,6 +274,7 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("model_worker.families.qwen2_vl._MOST_TOKENS", 4)
 
 
+@pytest.fixture
 def spoil() -> Callable[[Path, Callable[[dict[str, torch.Tensor]], object]], None]:
     """Change the tensors in a checkpoint's file of weights."""
 

@@ -121,8 +121,8 @@ def _prefill_again(adapter: FamilyAdapter, frames: list[NDArray[np.uint8]], coun
         adapter.text_positions(adapter.text_start(len(prefix), highest, grid), len(text))
     )
     joined = torch.cat((*embeddings, text))
-    hidden = adapter.forward(joined, torch.cat(positions, dim=1), None, None)
-    adapter.logits(hidden[-1]).argmax()
+    hidden = adapter.forward(joined, torch.cat(positions, dim=1), None)
+    adapter.logits(hidden[-1:]).argmax()
     return time.perf_counter() - start
 
 

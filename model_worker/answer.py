@@ -1,4 +1,4 @@
-"""One answer: prefilled and decoded in the scratch region, one bounded piece of work a step."""
+"""One answer: prefilled and decoded in the scratch region, one bounded piece of work at a time."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from model_worker.decoding import Sampler, Sampling, TextStream
-from model_worker.families.base import FamilyAdapter
+from model_worker.families.base import FamilyAdapter, Grid
 from model_worker.memory.cache import BoundedCache
+from model_worker.work import Piece, advance
 
 Status = Literal["running", "completed", "cancelled", "incomplete"]
 
@@ -27,7 +28,8 @@ class Prompt:
 class Answer:
     """An answer as it is written. It sees the memory as it was when it was asked.
 
-    `span`: stream time in seconds of the oldest and the newest frame it can rest on.
+    `span`: stream time in seconds of the oldest and the newest frame it can rest on. Of the
+    conversation it sees the last `turns_kept` turns; `turns_forgotten` before them are gone.
     """
 
     def __init__(
@@ -38,7 +40,10 @@ class Answer:
         make_prompt: Callable[[], Prompt],
         sampling: Sampling,
         span: tuple[float, float],
+        visible: int,
         highest_position: int,
+        turns_kept: int,
+        turns_forgotten: int,
         on_end: Callable[["Answer"], None],
     ) -> None:
         self.question = question
@@ -46,6 +51,8 @@ class Answer:
         self.status: Status = "running"
         self.prompt_tokens = 0
         self.completion_tokens = 0
+        self.turns_kept = turns_kept
+        self.turns_forgotten = turns_forgotten
         self._adapter = adapter
         self._cache: BoundedCache | None = cache
         self._make_prompt = make_prompt
@@ -54,12 +61,12 @@ class Answer:
         self._sampling = sampling
         self._sampler = Sampler(sampling, adapter.device)
         self._prefix = cache.shape.prefix
-        self._visible = cache.visual_length
+        self._visible = visible
         self._next_position = highest_position + 1
         self._stop_ids = adapter.stop_ids()
         self._token: int | None = None
-        self._logits: Tensor | None = None
-        self._stream = TextStream(adapter.tokenizer)
+        self._unread = ""
+        self._stream = TextStream(adapter.tokenizer, sampling.stop)
         self._on_end = on_end
 
     @property
@@ -77,68 +84,95 @@ class Answer:
             if piece:
                 yield piece
 
-    @torch.no_grad()
     def step(self) -> str | None:
-        """One prefill chunk (returns "") or one token (returns the text that it completes, which
-        may be ""). Returns None once the answer is finished.
+        """One prefill chunk or one token. Returns the text that it completes, which may be "", and
+        None once the answer is finished.
 
         Whatever it raises has ended the answer and rolled the scratch region back.
         """
         if not self.running:
             return None
-        try:
-            if self._logits is None and self._token is None:
-                self._prefill()
-                return ""
-            return self._decode()
-        except BaseException:
-            self._end("cancelled")
-            raise
+        for error in advance(self._adapter, [self]).values():
+            raise error
+        return self.read()
+
+    def read(self) -> str:
+        """The text that was written since it was last read."""
+        text, self._unread = self._unread, ""
+        return text
 
     def cancel(self) -> None:
         """Stop now. Does nothing to a finished answer."""
         if self.running:
             self._end("cancelled")
 
-    def _prefill(self) -> None:
-        if self._prompt is None:
-            self._prompt = self._make_prompt()
-            last = int(self._prompt.positions.max())
-            self._next_position = max(self._next_position, last + 1)
-            self.prompt_tokens = self._prefix + self._visible + len(self._prompt.embeddings)
-        chunk = slice(self._prefilled, self._prefilled + _CHUNK)
-        embeddings = self._prompt.embeddings[chunk]
-        hidden = self._forward(embeddings, self._prompt.positions[:, chunk])
-        self._prefilled += len(embeddings)
-        if self._prefilled == len(self._prompt.embeddings):
-            self._logits = self._adapter.logits(hidden[-1])
+    # -- as work --------------------------------------------------------------------------------
 
-    def _decode(self) -> str:
-        if self._logits is None:
-            assert self._token is not None
-            position = self._adapter.text_positions(self._next_position, 1)
-            hidden = self._forward(self._adapter.embed([self._token]), position)
-            self._next_position += 1
-            self._logits = self._adapter.logits(hidden[-1])
-        self._token = self._sampler.choose(self._logits)
-        self._logits = None
-        if self._token in self._stop_ids:
-            piece = self._stream.finish()
-            self._end("completed")
-            return piece
-        piece = self._stream.push(self._token)
-        self.completion_tokens += 1
-        if self.completion_tokens == self._sampling.max_tokens:
-            piece += self._stream.finish()
-            self._end("incomplete")
-        return piece
+    def pictures(self) -> tuple[Tensor, Grid] | None:
+        """See `Work`."""
+        return None
 
-    def _forward(self, embeddings: Tensor, positions: Tensor) -> Tensor:
+    def seen(self, visual: Tensor) -> None:
+        """See `Work`."""
+        raise AssertionError("an answer sends nothing to the tower")
+
+    def piece(self) -> Piece | None:
+        """The next chunk of the prompt, or the token that was chosen last."""
+        if not self.running:
+            return None
         assert self._cache is not None
-        mask = self._cache.begin_scratch(len(embeddings), self._visible)
-        hidden = self._adapter.forward(embeddings, positions, mask, self._cache)
-        self._cache.commit_scratch(len(embeddings))
-        return hidden
+        if self._token is not None:
+            embeddings = self._adapter.embed([self._token])
+            positions = self._adapter.text_positions(self._next_position, 1)
+            speaks = True
+        else:
+            prompt = self._prompt = self._prompt or self._begin()
+            chunk = slice(self._prefilled, self._prefilled + _CHUNK)
+            embeddings, positions = prompt.embeddings[chunk], prompt.positions[:, chunk]
+            speaks = self._prefilled + len(embeddings) == len(prompt.embeddings)
+        segment = self._cache.begin_scratch(len(embeddings), self._visible)
+        return Piece(embeddings, positions, segment, speaks)
+
+    def commit(self, logits: Tensor | None) -> Piece | None:
+        """See `Work`: the chunk is read, or the token was heard and the next one is chosen."""
+        assert self._cache is not None
+        if self._token is not None:
+            self._cache.commit_scratch(1)
+            self._next_position += 1
+        else:
+            assert self._prompt is not None
+            chunk = min(_CHUNK, len(self._prompt.embeddings) - self._prefilled)
+            self._cache.commit_scratch(chunk)
+            self._prefilled += chunk
+        if logits is not None:
+            if not torch.isfinite(logits.max()):
+                raise ArithmeticError("what the model says is not numbers: its memory is damaged")
+            self._write(self._sampler.choose(logits))
+        return None
+
+    def abandon(self) -> None:
+        """See `Work`."""
+        self.cancel()
+
+    def _begin(self) -> Prompt:
+        prompt = self._make_prompt()
+        self._next_position = max(self._next_position, int(prompt.positions.max()) + 1)
+        self.prompt_tokens = self._prefix + self._visible + len(prompt.embeddings)
+        return prompt
+
+    def _write(self, token: int) -> None:
+        self._token = token
+        if token in self._stop_ids:
+            self._unread += self._stream.finish()
+            self._end("completed")
+            return
+        self._unread += self._stream.push(token)
+        self.completion_tokens += 1
+        if self._stream.stopped:
+            self._end("completed")
+        elif self.completion_tokens == self._sampling.max_tokens:
+            self._unread += self._stream.finish()
+            self._end("incomplete")
 
     def _end(self, status: Status) -> None:
         self.status = status

@@ -1,28 +1,34 @@
 """The engine: one loaded checkpoint that opens sessions. It knows no broker and no HTTP."""
 
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from model_worker.checkpoint import ModelError, load_checkpoint, read_model_type, resolve_folder
+from model_worker.device import free_bytes
 from model_worker.families import find_family
 from model_worker.families.base import FamilyAdapter
 from model_worker.memory.cache import CacheShape
 from model_worker.memory.policies import make_policy
 from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.pool import KVPool
 from model_worker.session import Session
+from model_worker.timeline import Positions
 
 __all__ = ["Engine", "ModelError"]
 
 _BUDGET_UNITS = 24
 _BLOCK_UNITS = 8
 _SCRATCH_TOKENS = 1024
+_PREFIX_TOKENS = 1024
 _SMALL_MODEL = 50_000_000  # parameters
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class Engine:
-    """A model on a device. Sessions share its weights and nothing else."""
+    """A model on a device. Sessions share its weights, and the pool that their memories are
+    extents of; `reserve` gives the pool a bound."""
 
     def __init__(self, adapter: FamilyAdapter, name: str) -> None:
         self.adapter = adapter
@@ -32,7 +38,7 @@ class Engine:
         self.frame_size = adapter.frame_size
         self.max_pixels = adapter.max_pixels
         self.tokens_per_frame = -(-adapter.most_tokens_per_unit // adapter.frames_per_unit)
-        self._prefix = len(adapter.conversation([], "?")[0])
+        self.pool = self._new_pool(None)
         self.default_budget_tokens = self._default_budget()
 
     @classmethod
@@ -71,9 +77,43 @@ class Engine:
         name = str(model) if not Path(model).expanduser().is_dir() else folder.resolve().name
         return cls(family(checkpoint), name)
 
-    def session_bytes(self, budget_tokens: int) -> int:
-        """The bytes of KV memory that a session of this budget takes."""
-        return self._shape(budget_tokens).bytes(self.adapter.dtype)
+    def reserve(self, kv_bytes: int) -> None:
+        """Take the KV memory of all sessions together at once; more will never be taken.
+
+        Raises ModelError where the device has less free, and ValueError where sessions are open.
+        """
+        if self.pool.used_tokens:
+            raise ValueError("memory is reserved before the first session opens")
+        free = free_bytes(self.device)
+        if free is not None and kv_bytes > free:
+            raise ModelError(
+                f"the sessions' KV memory of {kv_bytes / 1e9:.2f} GB is more than the "
+                f"{free / 1e9:.2f} GB that {self.device} has free: lower kv_bytes, max_sessions or "
+                "budget_tokens"
+            )
+        try:
+            self.pool = self._new_pool(kv_bytes // self.pool.bytes_per_token)
+        except RuntimeError as error:  # torch.OutOfMemoryError is one
+            raise ModelError(
+                f"{self.device} does not give {kv_bytes / 1e9:.2f} GB of KV memory ({error}): "
+                "lower kv_bytes, max_sessions or budget_tokens"
+            ) from error
+
+    def _new_pool(self, tokens: int | None) -> KVPool:
+        adapter = self.adapter
+        return KVPool(
+            layers=adapter.layers,
+            kv_heads=adapter.kv_heads,
+            head_dim=adapter.head_dim,
+            dtype=adapter.dtype,
+            device=adapter.device,
+            tokens=tokens,
+        )
+
+    def session_bytes(self, budget_tokens: int, instructions: str = "") -> int:
+        """The bytes of KV memory that a session of this budget takes. Raises ValueError for a
+        budget or instructions that cannot be."""
+        return self._shape(budget_tokens, instructions).bytes(self.adapter.dtype)
 
     def cap_tokens(self, budget_tokens: int) -> int:
         """What the visual memory of a session of this budget never exceeds."""
@@ -86,18 +126,35 @@ class Engine:
         policy: str | CompressionPolicy = "infinipot_v",
         history_turns: int = 4,
         longest_position: int | None = None,
+        positions: Positions = "native",
+        instructions: str = "",
     ) -> Session:
         """Reserve a memory of `budget_tokens` visual tokens and one ingest block.
 
         `history_turns` earlier turns are prefilled again with a question. Positions are made
-        compact before they reach `longest_position` (None: the model's trained range).
-        Raises ValueError where the budget or the policy cannot be.
+        compact before they reach `longest_position` (None: the model's trained range), or in
+        every compression pass where `positions` is "compact". `instructions` are the system
+        prompt. Raises ValueError where one of them cannot be, and PoolFull where the reserved
+        memory has no room.
         """
-        shape = self._shape(self.default_budget_tokens if budget_tokens is None else budget_tokens)
+        budget = self.default_budget_tokens if budget_tokens is None else budget_tokens
+        if positions not in get_args(Positions):
+            known = ", ".join(get_args(Positions))
+            raise ValueError(f"unknown positions {positions!r}; known: {known}")
+        shape = self._shape(budget, instructions)
         self._check_positions(shape, longest_position or self.adapter.longest_position)
         chosen = make_policy(policy) if isinstance(policy, str) else policy
         chosen.recent_frames(shape.cap, shape.budget, self.adapter.most_tokens_per_unit)
-        return Session(self.adapter, shape, chosen, history_turns, longest_position)
+        return Session(
+            self.adapter,
+            shape,
+            chosen,
+            self.pool,
+            history_turns=history_turns,
+            longest_position=longest_position,
+            positions=positions,
+            instructions=instructions,
+        )
 
     def _default_budget(self) -> int:
         """As many units as usual, or what the positions of a model with few leave room for."""
@@ -117,12 +174,18 @@ class Engine:
                 f"{longest}: lower budget_tokens"
             )
 
-    def _shape(self, budget_tokens: int) -> CacheShape:
+    def _shape(self, budget_tokens: int, instructions: str = "") -> CacheShape:
         unit = self.adapter.most_tokens_per_unit
         if budget_tokens < unit:
             raise ValueError(
                 f"a budget of {budget_tokens} tokens is less than one frame's {unit}: raise "
                 "budget_tokens"
+            )
+        prefix = len(self.adapter.conversation([], "?", instructions)[0])
+        if prefix > _PREFIX_TOKENS:
+            raise ValueError(
+                f"the instructions make {prefix} tokens stand before the video; "
+                f"{_PREFIX_TOKENS} may: shorten them"
             )
         # An unfinished unit is shown to an answer from the scratch region.
         unfinished = unit if self.adapter.frames_per_unit > 1 else 0
@@ -130,7 +193,7 @@ class Engine:
             layers=self.adapter.layers,
             kv_heads=self.adapter.kv_heads,
             head_dim=self.adapter.head_dim,
-            prefix=self._prefix,
+            prefix=prefix,
             budget=budget_tokens,
             block=_BLOCK_UNITS * unit,
             scratch=_SCRATCH_TOKENS + unfinished,

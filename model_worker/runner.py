@@ -9,61 +9,38 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted, Span
 from messages.codec import ToGateway
-from messages.frames import Frame, FrameRejected
+from messages.frames import Frame
+from messages.keys import RING
+from messages.memory import DescribeMemory
 from messages.questions import Ask, Cancel
 from messages.sessions import (
     CloseSession,
-    MemoryStatus,
     OpenSession,
     SessionClosed,
     SessionOpened,
     SessionRefused,
 )
 from model_worker.admission import Admission
-from model_worker.answer import Answer
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine
 from model_worker.mailbox import Abandon, Mail
-from model_worker.picture import PictureError, decode
-from model_worker.scheduler import MAX_WAITING_QUESTIONS, Lane, Scheduler, Stage
-from model_worker.session import FrameError, Session
+from model_worker.pace import Pace
+from model_worker.scheduler import MAX_WAITING_QUESTIONS, Scheduler, Stage, Turn
+from model_worker.seat import Intake, Reply, Seat
+from model_worker.timeline import Positions
+from model_worker.work import Work, advance
 
 log = logging.getLogger(__name__)
 
 STATUS_SECONDS: Final = 0.5
 RATE_SECONDS: Final = 5.0
+FIRST_FRAME_SECONDS: Final = 2.0
+"""How long a question waits for the first frame."""
 Reason = Literal["closed", "abandoned", "worker_stopped", "failed"]
-
-
-@dataclass
-class Reply:
-    """An answer in progress. Times are of the rising clock, in seconds."""
-
-    ask: Ask
-    answer: Answer
-    asked_at: float
-    started_at: float
-    first_text_at: float | None = None
-    announced: bool = False
-    pieces: int = 0
-
-
-@dataclass
-class Seat:
-    """One open session."""
-
-    memory: Session
-    lane: Lane
-    kv_bytes: int
-    reply: Reply | None = None
-    newest_captured_at: float | None = None
-    changed: bool = False
-    told_at: float = 0.0
 
 
 class Runner:
@@ -77,13 +54,20 @@ class Runner:
         *,
         budget_tokens: int,
         policy: str,
+        positions: Positions = "native",
+        max_batch: int = 16,
+        max_answers: int = 16,
     ) -> None:
+        """`max_batch` frames of all sessions pass the model together at most, and `max_answers`
+        answers are written at a time; more wait by their age."""
         self._engine = engine
         self._emit = emit
         self._admission = admission
         self._budget_tokens = budget_tokens
         self._policy = policy
-        self._scheduler = Scheduler()
+        self._positions: Positions = positions
+        self._scheduler = Scheduler(max_answers)
+        self._pace = Pace(max_batch)
         self._seats: dict[str, Seat] = {}
         self._watched: deque[float] = deque(maxlen=1024)
 
@@ -116,11 +100,17 @@ class Runner:
             seat.lane.add_frame(mail, now)
             seat.changed = True
         elif isinstance(mail, Ask):
-            if not seat.lane.add_question(mail, now):
+            if seat.lane.add_question(mail, now):
+                with self._alone(seat):
+                    seat.moments[mail.response] = seat.memory.moment()
+            else:
                 message = f"{MAX_WAITING_QUESTIONS} questions wait already; ask again later."
                 self._emit(AnswerDone(mail.session, mail.response, "failed", message=message))
         elif isinstance(mail, Cancel):
             self._cancel(seat, mail.response)
+        elif isinstance(mail, DescribeMemory):
+            with self._alone(seat):
+                self._emit(seat.described())
         elif isinstance(mail, CloseSession):
             self._close(seat, "closed")
         else:
@@ -132,14 +122,20 @@ class Runner:
         if seat is None:
             budget = request.budget_tokens or self._budget_tokens
             try:
-                wanted = self._engine.session_bytes(budget)
+                instructions = request.instructions or ""
+                wanted = self._engine.session_bytes(budget, instructions)
                 refusal = self._admission.refusal(wanted, self.kv_bytes_used, self.sessions)
                 if refusal is not None:
                     self._emit(
                         SessionRefused(request.session, refusal.message, refusal.retry_after)
                     )
                     return
-                memory = self._engine.open_session(budget_tokens=budget, policy=self._policy)
+                memory = self._engine.open_session(
+                    budget_tokens=budget,
+                    policy=self._policy,
+                    positions=self._positions,
+                    instructions=instructions,
+                )
             except ValueError as error:
                 self._emit(SessionRefused(request.session, str(error)))
                 return
@@ -163,6 +159,7 @@ class Runner:
 
     def _cancel(self, seat: Seat, response: str) -> None:
         if seat.lane.withdraw(response):
+            seat.moments.pop(response, None)
             self._emit(AnswerDone(seat.lane.session, response, "cancelled"))
         elif seat.reply is not None and seat.reply.ask.response == response:
             seat.reply.answer.cancel()
@@ -170,54 +167,121 @@ class Runner:
     # -- work -----------------------------------------------------------------------------
 
     def turn(self) -> bool:
-        """One turn of bounded work; false where there was none."""
-        turn = self._scheduler.next_turn()
-        for session in turn.decode:
-            self._step(session)
-        if turn.prefill is not None:
-            self._step(turn.prefill)
-        if turn.watch is not None:
-            self._watch(turn.watch)
+        """One turn of bounded work, of all sessions together; false where there was none."""
+        began = time.monotonic()
+        turn = self._next_turn()
+        doing = [(seat, reply.answer, reply) for seat, reply in self._replies(turn)]
+        intakes = [(seat, intake.watch, intake) for seat, intake in self._intakes(turn)]
+        planned: list[tuple[Seat, Work, Reply | Intake]] = [*doing, *intakes]
+        jobs = [job for job in planned if self._sits(job[0])]
+        failures = advance(self._engine.adapter, [work for _, work, _ in jobs])
+        for place, (seat, _, job) in enumerate(jobs):
+            if not self._sits(seat):
+                continue  # it has failed just now, at another job
+            with self._alone(seat):
+                if place in failures:
+                    raise failures[place]
+                if isinstance(job, Reply):
+                    self._heard(seat, job)
+                else:
+                    self._seen(seat, job)
+        if jobs:
+            frames = sum(len(intake.frames) for _, _, intake in intakes)
+            self._pace.note(time.monotonic() - began, frames, answering=bool(doing))
         self._tell()
         return bool(turn)
 
     def idle_seconds(self) -> float:
         """How long the thread may sleep if no message comes: 0 where there is work."""
-        if self._scheduler.next_turn():
+        if self._next_turn():
             return 0.0
         due = [seat.told_at + STATUS_SECONDS for seat in self._seats.values() if seat.changed]
         return max(0.0, min(due) - time.monotonic()) if due else STATUS_SECONDS
 
-    def _step(self, session: str) -> None:
-        """One prefill chunk or one decode step."""
-        seat = self._seats.get(session)
-        if seat is None:
-            return
-        with self._alone(seat):
-            reply = seat.reply or self._begin(seat)
-            if reply is None:
-                return
-            piece = reply.answer.step()
-            ended = reply.answer.status != "running"
-            if reply.answer.completion_tokens or ended:
-                seat.lane.stage = Stage.DECODE
-                self._announce(seat, reply)
-            if piece:
-                reply.first_text_at = reply.first_text_at or time.monotonic()
-                delta = AnswerDelta(session, reply.ask.response, reply.pieces, piece)
-                reply.pieces += 1
-                self._emit(delta)
-            if ended:
-                self._finish(seat, reply)
-            seat.lane.can_watch = seat.memory.can_watch
+    def _next_turn(self) -> Turn:
+        now = time.monotonic()
+        for seat in list(self._seats.values()):
+            with self._alone(seat):
+                self._look(seat, now)
+        return self._scheduler.next_turn(lambda answering: self._pace.frames(answering=answering))
+
+    def _look(self, seat: Seat, now: float) -> None:
+        """What the session can do now."""
+        lane, memory = seat.lane, seat.memory
+        # A waiting question is about the memory of when it was asked, which a compression pass
+        # would change; but no frame is lost for it.
+        spared = bool(lane.questions) and len(lane.frames) < RING
+        lane.can_watch = memory.has_room or (memory.can_watch and not spared)
+        if lane.questions and not memory.has_seen:
+            # What was sent before the question may still be on its way.
+            late = now - lane.questions[0].since >= FIRST_FRAME_SECONDS
+            lane.can_answer = late and not lane.frames
+            lane.can_watch = True
+        else:
+            lane.can_answer = True
+
+    def _sits(self, seat: Seat) -> bool:
+        """Whether the session is still open."""
+        return self._seats.get(seat.lane.session) is seat
+
+    def _replies(self, turn: Turn) -> Iterator[tuple[Seat, Reply]]:
+        """The answers of a turn; the one to be prefilled is begun where it is not yet."""
+        for session in (*turn.decode, turn.prefill):
+            seat = self._seats.get(session) if session is not None else None
+            if seat is None:
+                continue
+            with self._alone(seat):
+                reply = seat.reply or self._begin(seat)
+                if reply is not None and reply.answer.running:
+                    yield seat, reply
+                elif reply is not None:
+                    self._heard(seat, reply)  # it was cancelled since
+
+    def _intakes(self, turn: Turn) -> Iterator[tuple[Seat, Intake]]:
+        """The frames of a turn."""
+        for session, count in turn.watch:
+            seat = self._seats.get(session)
+            if seat is None:
+                continue
+            with self._alone(seat):
+                # An answer that began in this very turn may hold the memory.
+                if not seat.memory.can_watch:
+                    continue
+                seat.changed = True
+                engine = self._engine
+                intake, rejected = seat.take(count, engine.frame_size, engine.max_pixels)
+                for rejection in rejected:
+                    self._emit(rejection)
+                if intake is not None:
+                    yield seat, intake
+
+    def _heard(self, seat: Seat, reply: Reply) -> None:
+        """An answer has come on by one piece."""
+        answer, session = reply.answer, seat.lane.session
+        piece, ended = answer.read(), not answer.running
+        if answer.completion_tokens or ended:
+            seat.lane.stage = Stage.DECODE
+            self._announce(seat, reply)
+        if piece:
+            reply.first_text_at = reply.first_text_at or time.monotonic()
+            self._emit(AnswerDelta(session, reply.ask.response, reply.pieces, piece))
+            reply.pieces += 1
+        if ended:
+            self._finish(seat, reply)
+
+    def _seen(self, seat: Seat, intake: Intake) -> None:
+        """Frames have reached memory."""
+        seat.newest_captured_at = intake.frames[-1].what.captured_at
+        self._watched.extend([time.monotonic()] * len(intake.frames))
 
     def _begin(self, seat: Seat) -> Reply | None:
         """Start the oldest waiting question; None where it is refused."""
         waiting = seat.lane.questions[0]
         ask = waiting.what
+        moment = seat.moments.pop(ask.response, None)
         try:
-            sampling = Sampling(ask.max_tokens, ask.temperature, ask.top_p, ask.seed)
-            answer = seat.memory.ask(ask.text, sampling)
+            sampling = Sampling(ask.max_tokens, ask.temperature, ask.top_p, ask.seed, ask.stop)
+            answer = seat.memory.ask(ask.text, sampling, moment)
         except ValueError as error:  # QuestionError, or a sampling that cannot be
             seat.lane.questions.popleft()
             self._emit(AnswerDone(ask.session, ask.response, "failed", message=str(error)))
@@ -234,7 +298,15 @@ class Runner:
         if reply.answer.span is not None:
             age = max(0.0, time.time() - (seat.newest_captured_at or time.time()))
             span = Span(*reply.answer.span, newest_age=age)
-        self._emit(AnswerStarted(reply.ask.session, reply.ask.response, span))
+        self._emit(
+            AnswerStarted(
+                reply.ask.session,
+                reply.ask.response,
+                span,
+                turns_kept=reply.answer.turns_kept,
+                turns_forgotten=reply.answer.turns_forgotten,
+            )
+        )
 
     def _finish(self, seat: Seat, reply: Reply) -> None:
         answer = reply.answer
@@ -256,28 +328,6 @@ class Runner:
         seat.lane.stage = Stage.IDLE
         seat.changed = True
 
-    def _watch(self, session: str) -> None:
-        """One frame into memory."""
-        seat = self._seats.get(session)
-        if seat is None or not seat.lane.frames:
-            return
-        with self._alone(seat):
-            # An answer that began in this very turn may hold the memory.
-            seat.lane.can_watch = seat.memory.can_watch
-            if not seat.lane.can_watch:
-                return
-            frame = seat.lane.frames.popleft().what
-            seat.changed = True
-            try:
-                pixels = decode(frame.jpeg, self._engine.frame_size, self._engine.max_pixels)
-                seat.memory.watch(pixels, frame.timestamp)
-            except (PictureError, FrameError) as error:
-                self._emit(FrameRejected(session, frame.number, str(error)))
-                return
-            seat.newest_captured_at = frame.captured_at
-            self._watched.append(time.monotonic())
-            seat.lane.can_watch = seat.memory.can_watch
-
     def _tell(self) -> None:
         """The state of every memory that changed, at most every STATUS_SECONDS each."""
         now = time.monotonic()
@@ -285,7 +335,7 @@ class Runner:
             if seat.changed and now - seat.told_at >= STATUS_SECONDS:
                 seat.changed, seat.told_at = False, now
                 with self._alone(seat):
-                    self._emit(_status(seat))
+                    self._emit(seat.status())
 
     # -- ends -----------------------------------------------------------------------------
 
@@ -323,22 +373,6 @@ class Runner:
         """The worker stops."""
         for seat in list(self._seats.values()):
             self._close(seat, "worker_stopped", message)
-
-
-def _status(seat: Seat) -> MemoryStatus:
-    view = seat.memory.memory
-    return MemoryStatus(
-        seat.lane.session,
-        tokens=view.tokens,
-        peak_tokens=view.peak_tokens,
-        cap_tokens=view.cap_tokens,
-        kv_bytes=view.kv_bytes,
-        frames_seen=view.frames_seen,
-        frames_dropped=seat.lane.frames_dropped,
-        compressions=view.compressions,
-        span=view.span,
-        newest_captured_at=seat.newest_captured_at,
-    )
 
 
 def _explained(error: Exception) -> str:

@@ -1,17 +1,18 @@
-"""Which bounded piece of work comes next: order alone, no tensors and no clock of its own.
+"""Which bounded pieces of work come next: order alone, no tensors and no clock of its own.
 
 Every turn takes, in this order: one decode step for each answer in progress, one prefill chunk
-of the question that has waited longest, one frame of the session whose oldest frame has waited
-longest (its compression pass included). So no streaming answer waits for more than one prefill
-chunk and one frame, and no session's frames wait for another session's talk.
+of the question that has waited longest, and the frames that have waited longest, up to a number
+(compression passes included). So no streaming answer waits for more than one prefill chunk and
+that number of frames, and no session's frames wait for another session's talk.
 
 Frames are never queued without bound: a session keeps its newest `RING`, and counts what it
 pushed out. Times are seconds on any one rising clock.
 """
 
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import heapq
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
@@ -42,11 +43,13 @@ class Waiting(Generic[T]):
 
 @dataclass
 class Lane:
-    """One session's work. `can_watch` is whether its memory takes a frame now."""
+    """One session's work. `can_watch` is whether its memory takes frames now, `can_answer` whether
+    there is something that a question could be about."""
 
     session: str
     stage: Stage = Stage.IDLE
     can_watch: bool = True
+    can_answer: bool = True
     frames: deque[Waiting[Frame]] = field(default_factory=deque)
     questions: deque[Waiting[Ask]] = field(default_factory=deque)
     asked_at: float = 0.0
@@ -69,6 +72,14 @@ class Lane:
             self.frames.popleft()
             self.lost_here += 1
         self.frames.append(Waiting(frame, now))
+
+    def take_frames(self, count: int) -> list[Waiting[Frame]]:
+        """The oldest ones."""
+        return [self.frames.popleft() for _ in range(min(count, len(self.frames)))]
+
+    def give_back(self, frames: list[Waiting[Frame]]) -> None:
+        """Frames, oldest first, that could not be watched yet; they are the next again."""
+        self.frames.extendleft(reversed(frames))
 
     def add_question(self, ask: Ask, now: float) -> bool:
         """False where too many wait already."""
@@ -97,33 +108,35 @@ class Lane:
         """When the question that is to be prefilled next came in, None where there is none."""
         if self.stage is Stage.PREFILL:
             return self.asked_at
-        if self.stage is Stage.IDLE and self.questions:
+        if self.stage is Stage.IDLE and self.questions and self.can_answer:
             return self.questions[0].since
         return None
-
-    @property
-    def frame_since(self) -> float | None:
-        """When the oldest frame that could be watched now came in, None where there is none."""
-        return self.frames[0].since if self.frames and self.can_watch else None
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn's work by session, in the order in which it is done."""
+    """One turn's work by session, in the order of its importance; `watch` has a session and how
+    many of its frames."""
 
     decode: tuple[str, ...] = ()
     prefill: str | None = None
-    watch: str | None = None
+    watch: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def answering(self) -> bool:
+        """Whether somebody waits for the next word or the first one."""
+        return bool(self.decode or self.prefill)
 
     def __bool__(self) -> bool:
-        return bool(self.decode or self.prefill or self.watch)
+        return bool(self.answering or self.watch)
 
 
 class Scheduler:
-    """The lanes of all sessions, and the next turn."""
+    """The lanes of all sessions, and the next turn. At most `max_answers` are written at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_answers: int) -> None:
         self._lanes: dict[str, Lane] = {}
+        self._max_answers = max_answers
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())
@@ -142,14 +155,33 @@ class Scheduler:
     def get(self, session: str) -> Lane | None:
         return self._lanes.get(session)
 
-    def next_turn(self) -> Turn:
-        """What to do now; false where there is nothing."""
+    def next_turn(self, max_frames: Callable[[bool], int]) -> Turn:
+        """What to do now; false where there is nothing. `max_frames`: how many frames a turn may
+        take, by whether an answer is being written in it."""
         lanes = self._lanes.values()
-        return Turn(
-            decode=tuple(lane.session for lane in lanes if lane.stage is Stage.DECODE),
-            prefill=_longest((lane.question_since, lane.session) for lane in lanes),
-            watch=_longest((lane.frame_since, lane.session) for lane in lanes),
+        writing = sum(lane.stage is not Stage.IDLE for lane in lanes)
+        full = writing >= self._max_answers
+        decode = tuple(lane.session for lane in lanes if lane.stage is Stage.DECODE)
+        waits = (
+            (lane.question_since, lane.session)
+            for lane in lanes
+            if not (full and lane.stage is Stage.IDLE)
         )
+        turn = Turn(decode, _longest(waits))
+        return replace(turn, watch=self._oldest_frames(max_frames(turn.answering)))
+
+    def _oldest_frames(self, count: int) -> tuple[tuple[str, int], ...]:
+        """The `count` frames that have waited longest, by session."""
+        waiting = heapq.nsmallest(
+            count,
+            (
+                (frame.since, lane.session)
+                for lane in self._lanes.values()
+                if lane.can_watch
+                for frame in lane.frames
+            ),
+        )
+        return tuple(Counter(session for _, session in waiting).items())
 
 
 def _longest(waits: Iterator[tuple[float | None, str]]) -> str | None:

@@ -92,7 +92,8 @@ class Service:
     """A worker around a loaded engine.
 
     Raises ValueError where the settings' budget or policy cannot work with this model: the
-    engine is tried once on a plain picture, which also warms it up.
+    engine is tried once on a plain picture, which also warms it up. Raises ModelError where the
+    device has no room for the sessions' memory.
     """
 
     def __init__(self, engine: Engine, settings: WorkerSettings, client: "Redis") -> None:
@@ -104,12 +105,19 @@ class Service:
         self._controls_from = _newest(client, keys.CONTROL)
         self._card = _tried(engine, settings)
         self._leases = Leases(client, self._card.worker)
+        kv_bytes = settings.kv_bytes or (
+            settings.max_sessions * engine.session_bytes(self._card.budget_tokens)
+        )
+        engine.reserve(kv_bytes)
         self._runner = Runner(
             engine,
             self._emit,
-            Admission(settings.max_sessions, settings.kv_bytes),
+            Admission(settings.max_sessions, kv_bytes),
             budget_tokens=self._card.budget_tokens,
             policy=settings.policy,
+            positions=settings.positions,
+            max_batch=settings.max_batch,
+            max_answers=settings.max_answers,
         )
 
     def stop(self) -> None:
@@ -272,7 +280,9 @@ def _newest(client: "Redis", stream: str) -> bytes:
 def _tried(engine: Engine, settings: WorkerSettings) -> WorkerCard:
     """The worker's card, after two frames and a question went through the engine."""
     budget = settings.budget_tokens or engine.default_budget_tokens
-    session = engine.open_session(budget_tokens=budget, policy=settings.policy)
+    session = engine.open_session(
+        budget_tokens=budget, policy=settings.policy, positions=settings.positions
+    )
     width, height = engine.frame_size or (448, 448)
     picture = np.full((height, width, 3), 127, dtype=np.uint8)
     for second in range(2):

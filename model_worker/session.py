@@ -6,24 +6,29 @@ It knows no broker and no clock: frames come with their timestamps.
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from model_worker.answer import Answer, Prompt
 from model_worker.decoding import Sampling
 from model_worker.families.base import Around, FamilyAdapter, Grid, Turn
 from model_worker.frame import Frame, FrameError, check_frame
 from model_worker.memory.cache import BoundedCache, CacheShape
+from model_worker.memory.description import MemoryDescription, kept_shares
 from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.pool import KVPool
 from model_worker.memory.view import MemoryView
+from model_worker.timeline import Positions, Timeline
+from model_worker.watch import Seen, Watch
+from model_worker.work import Piece, advance, run
 
 __all__ = [
     "Answer",
     "Frame",
     "FrameError",
     "MemoryView",
+    "Moment",
     "QuestionError",
     "Sampling",
     "Session",
@@ -40,57 +45,85 @@ class SessionBusy(RuntimeError):
     """The memory waits for an answer to end before it can make room: hold the frame."""
 
 
-@dataclass
-class _Origin:
-    """From where positions along time are counted: a unit, its time and its position."""
+@dataclass(frozen=True)
+class Moment:
+    """What a memory holds at one time, so that a question can be about that time. It is past once
+    the memory is compressed."""
 
-    unit: int
-    seconds: float
-    position: int
+    compressions: int
+    visible: int
+    units: int
+    highest: int
+    pending: tuple[Seen, ...]
+    span: tuple[float, float]
 
 
 class Session:
-    """One camera's memory and conversation. Not thread-safe; one answer at a time."""
+    """One camera's memory and conversation. Not thread-safe; one answer at a time.
+
+    Raises PoolFull where the pool has no room for `shape`.
+    """
 
     def __init__(
         self,
         adapter: FamilyAdapter,
         shape: CacheShape,
         policy: CompressionPolicy,
+        pool: KVPool,
+        *,
         history_turns: int = 4,
         longest_position: int | None = None,
+        positions: Positions = "native",
+        instructions: str = "",
     ) -> None:
+        prefix, _ = adapter.conversation([], "?", instructions)
+        assert len(prefix) == shape.prefix
         self._adapter = adapter
         self._policy = policy
-        self._cache: BoundedCache | None = BoundedCache(shape, adapter.dtype, adapter.device)
+        self._instructions = instructions
+        self._cache: BoundedCache | None = BoundedCache(shape, adapter.dtype, adapter.device, pool)
         self._kv_bytes = self._cache.kv_bytes
-        self._longest_position = longest_position or adapter.longest_position
+        longest = longest_position or adapter.longest_position
+        self._timeline = Timeline(adapter, shape, longest, positions)
         self._turns: deque[Turn] = deque(maxlen=history_turns)
+        self._turns_in_all = 0
         self._answer: Answer | None = None
         self._grid: Grid | None = None
-        self._pending: list[tuple[Tensor, float]] = []
-        self._first = self._newest = -math.inf
+        self._pending: list[Seen] = []
+        self._newest = -math.inf
         self._lengths: deque[int] = deque(maxlen=shape.cap)  # tokens of the latest units
         self._frames = 0
-        self._units = 0
-        self._origin: _Origin | None = None
-        self._highest = shape.prefix - 1
-        prefix, _ = adapter.conversation([], "?")
-        assert len(prefix) == shape.prefix
-        if prefix:
-            self._prefill_prefix(prefix)
+        try:
+            if prefix:
+                self._prefill_prefix(prefix)
+        except BaseException:
+            self.close()
+            raise
 
     # -- watching -------------------------------------------------------------------------------
 
     @property
     def can_watch(self) -> bool:
         """Whether `watch` takes a frame now; else an answer has to end first."""
+        return self._answer is None or self.has_room
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a frame fits without a compression pass."""
         cache = self._open_cache()
-        if self._answer is None or self._grid is None:
-            return True
-        if len(self._pending) + 1 < self._adapter.frames_per_unit:
+        if self._grid is None or len(self._pending) + 1 < self._adapter.frames_per_unit:
             return True
         return cache.visual_room >= self._adapter.unit_tokens(self._grid)
+
+    @property
+    def has_seen(self) -> bool:
+        """Whether a frame was seen yet."""
+        return self._frames > 0
+
+    @property
+    def newest(self) -> float:
+        """When the newest frame was seen, in seconds; a frame has to come after it."""
+        return self._newest
 
     def watch(self, frame: Frame, timestamp: float) -> None:
         """Take one frame, RGB `[height, width, 3]`, seen at `timestamp` seconds.
@@ -103,12 +136,22 @@ class Session:
                 "the memory is full until the answer in progress ends: hold the frame"
             )
 
-    @torch.no_grad()
     def watch_many(self, frames: Sequence[Frame], timestamps: Sequence[float]) -> int:
         """`watch` for several frames, encoded together. Returns how many were taken, from the
         first on: all of them, unless an answer in progress holds the memory.
 
         Raises FrameError where one cannot be used; then none is taken.
+        """
+        watch, taken = self.prepare(frames, timestamps)
+        for error in advance(self._adapter, [watch]).values():
+            raise error
+        return taken
+
+    def prepare(self, frames: Sequence[Frame], timestamps: Sequence[float]) -> tuple[Watch, int]:
+        """`watch_many` as work that can be done together with other sessions'. Nothing has
+        happened yet; at most one at a time.
+
+        Raises FrameError where a frame cannot be used.
         """
         cache = self._open_cache()
         if len(frames) != len(timestamps):
@@ -117,31 +160,37 @@ class Session:
         for frame, timestamp in zip(frames, timestamps, strict=True):
             check_frame(frame, timestamp, newest)
             newest = timestamp
-        if not frames:
-            return 0
-        grid = self._grid or self._choose_grid(frames[0])
+        if self._grid is None and frames:
+            self._grid = self._choose_grid(frames[0])
+        grid = self._grid or Grid(0, 0, 0, 0)
         group = self._adapter.frames_per_unit
         taken = len(frames)
-        if self._answer is not None:
+        if self._answer is not None and frames:
             units_left = cache.visual_room // self._adapter.unit_tokens(grid)
             taken = min(taken, (units_left + 1) * group - 1 - len(self._pending))
-        seen = [
+        waiting = self._pending + [
             (self._adapter.pixels(frame, grid), float(timestamp))
             for frame, timestamp in zip(frames[:taken], timestamps[:taken], strict=True)
         ]
-        waiting = self._pending + seen
         ready = len(waiting) // group * group
-        if ready:
-            units = torch.stack([pixels for pixels, _ in waiting[:ready]])
-            units = units.view(-1, group, *units.shape[1:])
-            moments = [[at for _, at in waiting[i : i + group]] for i in range(0, ready, group)]
-            self._ingest(self._adapter.encode(units, grid), moments, grid)
-        self._grid = grid
-        self._pending = waiting[ready:]
-        if taken:
-            self._newest = float(timestamps[taken - 1])
-            self._frames += taken
-        return taken
+
+        def taken_all() -> None:
+            self._pending = waiting[ready:]
+            if taken:
+                self._newest = float(timestamps[taken - 1])
+                self._frames += taken
+
+        watch = Watch(
+            self._adapter,
+            cache,
+            self._timeline,
+            waiting[:ready],
+            grid,
+            self._compress,
+            self._lengths.extend,
+            taken_all,
+        )
+        return watch, taken
 
     def _choose_grid(self, frame: Frame) -> Grid:
         try:
@@ -149,91 +198,48 @@ class Session:
         except ValueError as error:
             raise FrameError(f"the model cannot take frames of this shape: {error}") from error
 
-    def _ingest(self, visual: Tensor, moments: list[list[float]], grid: Grid) -> None:
-        """Append units `[units, tokens, hidden]` of these times, compressing for want of room."""
-        most = self._adapter.unit_tokens(grid)
-        done = 0
-        while done < len(visual):
-            cache = self._open_cache()
-            if cache.visual_room < most:
-                self._compress(grid)
-            count = min(len(visual) - done, cache.visual_room // most)
-            part = slice(done, done + count)
-            self._append(visual[part], moments[part], grid)
-            done += count
-
-    def _append(self, visual: Tensor, moments: list[list[float]], grid: Grid) -> None:
-        cache, adapter = self._open_cache(), self._adapter
-        embeddings, positions, patches = [], [], []
-        highest = self._highest
-        for ahead, times in enumerate(moments):
-            text, placed = self._place_unit(ahead, times, highest, grid)
-            embeddings.append(adapter.unit_embeddings(visual[ahead], text))
-            positions.append(placed)
-            patches.append(adapter.unit_patches(grid, len(text.before), len(text.after)))
-            highest = max(highest, int(placed.max()))
-        lengths = [len(unit) for unit in patches]
-        along = torch.cat(positions, dim=1)
-        adapter.forward(torch.cat(embeddings), along, cache.begin_visual(sum(lengths)), cache)
-        starts = torch.tensor([times[0] for times in moments], dtype=torch.float64)
-        cache.commit_visual(
-            patches=torch.cat(patches),
-            times=starts.repeat_interleave(torch.tensor(lengths)).to(adapter.device),
-            positions=along[0],
-        )
-        self._units += len(moments)
-        self._lengths.extend(lengths)
-        self._highest = highest
-
-    def _place_unit(
-        self, ahead: int, times: list[float], highest: int, grid: Grid
-    ) -> tuple[Around, Tensor]:
-        """The text and the positions `[axes, tokens]` of the unit that comes `ahead` units after
-        those seen and whose frames came at `times`, where positions up to `highest` are taken."""
-        prefix = self._open_cache().shape.prefix
-        if self._origin is None:
-            self._origin, self._first = _Origin(0, times[0], prefix), times[0]
-        origin, index = self._origin, self._units + ahead
-        passed = self._adapter.time_position(index - origin.unit, times[0] - origin.seconds, grid)
-        start = highest + 1 if passed is None else origin.position + passed
-        text = self._adapter.unit_text(index, [time - self._first for time in times])
-        around = len(text.before), len(text.after)
-        return text, self._adapter.unit_positions(prefix, start, grid, *around)
-
     def _compress(self, grid: Grid) -> None:
         cache = self._open_cache()
-        shape, most = cache.shape, self._adapter.unit_tokens(grid)
-        recent = self._policy.recent_frames(shape.cap, shape.budget, most)
+        most = self._adapter.unit_tokens(grid)
+        recent = self._policy.recent_frames(cache.shape.cap, cache.shape.budget, most)
         cache.compress(self._policy, sum(list(self._lengths)[-recent:]))
-        places, stride = self._adapter.slot(grid)
-        ahead = (shape.block // min(self._lengths) + 1) * self._pace(stride) + shape.scratch
-        if self._highest + ahead < self._longest_position:
-            return
-        span = (self._longest_position - shape.prefix - ahead) // 2
-        end = cache.compact(self._adapter.time_frequencies(), stride, stride, span, places)
-        newest = float(cache.times[0, 0, cache.visual_length - 1])
-        self._origin = _Origin(self._units - 1, newest, end - stride)
-        self._highest = self._adapter.highest_after(shape.prefix, end, grid)
+        self._timeline.compact(cache, self._fewest_tokens, grid)
 
-    def _pace(self, stride: int) -> int:
-        """Positions along time that a unit has taken of late, at least `stride`."""
-        if self._origin is None or self._units <= self._origin.unit:
-            return stride
-        taken = self._highest + 1 - self._origin.position
-        return max(stride, -(-taken // (self._units - self._origin.unit)))
+    @property
+    def _fewest_tokens(self) -> int:
+        """Tokens that a unit has had of late at least."""
+        return min(self._lengths, default=1)
 
+    @torch.no_grad()
     def _prefill_prefix(self, ids: list[int]) -> None:
-        cache = self._open_cache()
-        with torch.no_grad():
-            mask = cache.begin_prefix()
-            positions = self._adapter.text_positions(0, len(ids))
-            self._adapter.forward(self._adapter.embed(ids), positions, mask, cache)
+        segment = self._open_cache().begin_prefix()
+        positions = self._adapter.text_positions(0, len(ids))
+        run(self._adapter, [Piece(self._adapter.embed(ids), positions, segment, speaks=False)])
 
     # -- asking ---------------------------------------------------------------------------------
 
+    def moment(self) -> Moment | None:
+        """The memory as it is now, for a question that has to wait; None before the first frame."""
+        if self._grid is None or not self._frames:
+            return None
+        cache = self._open_cache()
+        return Moment(
+            cache.compressions,
+            cache.visual_length,
+            self._timeline.units,
+            self._timeline.highest,
+            tuple(self._pending),
+            self._span(),
+        )
+
     @torch.no_grad()
-    def ask(self, question: str, sampling: Sampling | None = None) -> Answer:
+    def ask(
+        self, question: str, sampling: Sampling | None = None, moment: Moment | None = None
+    ) -> Answer:
         """Ask about all that was seen so far. The work happens in `Answer.step`.
+
+        `moment`: when the question was asked, if that was before now. Where the memory was
+        compressed since, the answer sees it as it is now.
 
         Raises QuestionError where the question is empty or too long, where no frame was seen yet,
         or while another answer is in progress.
@@ -242,35 +248,43 @@ class Session:
         sampling = sampling or Sampling()
         if self._answer is not None:
             raise QuestionError("another answer is in progress: wait for it or cancel it")
-        if self._grid is None:
+        now = self.moment()
+        if now is None or self._grid is None:
             raise QuestionError("no frame has been seen yet: start the camera first")
+        if moment is None or moment.compressions != cache.compressions:
+            moment = now
         question = self._adapter.uncontrolled(question).strip()
         if not question:
             raise QuestionError("the question is empty")
-        ids, sampling = self._fit(question, sampling, self._grid)
+        ids, kept, sampling = self._fit(question, sampling, self._grid, bool(moment.pending))
         self._answer = Answer(
             adapter=self._adapter,
             cache=cache,
             question=question,
-            make_prompt=self._plan_prompt(ids, self._grid),
+            make_prompt=self._plan_prompt(ids, self._grid, moment),
             sampling=sampling,
-            span=self._span(),
-            highest_position=self._highest,
+            span=moment.span,
+            visible=moment.visible,
+            highest_position=moment.highest,
+            turns_kept=kept,
+            turns_forgotten=self._turns_in_all - kept,
             on_end=self._finish,
         )
         return self._answer
 
-    def _fit(self, question: str, sampling: Sampling, grid: Grid) -> tuple[list[int], Sampling]:
+    def _fit(
+        self, question: str, sampling: Sampling, grid: Grid, unfinished: bool
+    ) -> tuple[list[int], int, Sampling]:
         """The ids after the visual tokens, with as many earlier turns as there is room for."""
         scratch = self._open_cache().shape.scratch
         tokens = min(sampling.max_tokens, scratch // 2)
         room = scratch - tokens - len(self._adapter.closing())
-        room -= self._adapter.unit_tokens(grid) if self._pending else 0
+        room -= self._adapter.unit_tokens(grid) if unfinished else 0
         turns = list(self._turns)
         while True:
-            _, ids = self._adapter.conversation(turns, question)
+            _, ids = self._adapter.conversation(turns, question, self._instructions)
             if len(ids) <= room:
-                return ids, Sampling(tokens, sampling.temperature, sampling.top_p, sampling.seed)
+                return ids, len(turns), replace(sampling, max_tokens=tokens)
             if not turns:
                 break
             turns.pop(0)
@@ -280,15 +294,16 @@ class Session:
             f"beside an answer of {tokens} tokens"
         )
 
-    def _plan_prompt(self, ids: list[int], grid: Grid) -> Callable[[], Prompt]:
+    def _plan_prompt(self, ids: list[int], grid: Grid, moment: Moment) -> Callable[[], Prompt]:
         """What will be prefilled: a unit that is not full yet (its last frame repeated, as
         `transformers` pads), what closes the video, and the text. Positions are settled now,
         while the memory is as the question finds it; the vision tower runs later."""
-        frames, positions, highest, around = self._pending, [], self._highest, Around([], [])
+        frames, highest = list(moment.pending), moment.highest
+        positions, around = [], Around([], [])
         if frames:
             frames = frames + frames[-1:] * (self._adapter.frames_per_unit - len(frames))
             times = [time for _, time in frames]
-            around, placed = self._place_unit(0, times, highest, grid)
+            around, placed = self._timeline.place(moment.units, times, highest, grid)
             positions.append(placed)
             highest = max(highest, int(placed.max()))
         text = torch.cat((self._adapter.closing(), self._adapter.embed(ids)))
@@ -309,6 +324,7 @@ class Session:
         self._answer = None
         if answer.status in ("completed", "incomplete"):
             self._turns.append(Turn(answer.question, self._adapter.uncontrolled(answer.text)))
+            self._turns_in_all += 1
 
     # -- looking at it --------------------------------------------------------------------------
 
@@ -324,6 +340,31 @@ class Session:
             frames_seen=self._frames,
             compressions=cache.compressions,
             span=self._span() if self._frames else None,
+            describe=self._describe,
+        )
+
+    def _describe(self) -> MemoryDescription:
+        cache, grid = self._open_cache(), self._grid or Grid(0, 0, 0, 0)
+        kept = slice(0, cache.visual_length)
+        patch_count = self._adapter.unit_tokens(grid) if self._grid else 0
+        frames, shares = kept_shares(cache.patches[..., kept], cache.times[..., kept], patch_count)
+        return MemoryDescription(
+            frames=frames,
+            shares=shares,
+            rows=grid.rows,
+            columns=grid.columns,
+            tokens=cache.visual_length,
+            budget_tokens=cache.shape.budget,
+            cap_tokens=cache.shape.cap,
+            kv_bytes=self._kv_bytes,
+            bytes_per_token=self._kv_bytes // cache.shape.capacity,
+            span=self._span() if self._frames else None,
+            next_compression_tokens=cache.visual_room,
+            next_compaction_positions=(
+                self._timeline.left(self._fewest_tokens, grid) if self._grid else None
+            ),
+            compressions=cache.compressions,
+            position_compactions=cache.compactions,
         )
 
     @property
@@ -341,6 +382,8 @@ class Session:
         """End an answer in progress and free the buffer. Closing twice does no harm."""
         if self._answer is not None:
             self._answer.cancel()
+        if self._cache is not None:
+            self._cache.free()
         self._cache = None
         self._pending = []
 

@@ -34,9 +34,16 @@ class WorkerSettings(BaseSettings):
     policy: str = "infinipot_v"
     budget_tokens: int | None = Field(default=None, ge=1)
     """A session's budget where it asks for none; None takes the model's default."""
+    positions: Literal["native", "compact"] = "native"
+    """Whether rotary positions are made compact when the trained range ends, or in every pass."""
     max_sessions: int = Field(default=4, ge=1)
     kv_bytes: int | None = Field(default=None, ge=1)
-    """All sessions' KV memory together, in bytes; None: only max_sessions limits."""
+    """All sessions' KV memory together, in bytes, taken at the start; None: what max_sessions of
+    the default budget take."""
+    max_batch: int = Field(default=16, ge=1)
+    """Frames, of all sessions together, that pass the model at once."""
+    max_answers: int = Field(default=16, ge=1)
+    """Answers that are written at the same time; further questions wait."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("worker_name")

@@ -14,10 +14,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from jinja2 import TemplateError
 from numpy.typing import NDArray
 from torch import Tensor
 
 from model_worker.checkpoint import Checkpoint, ModelError
+from model_worker.memory.packed import ATTENTION, PackedCache
+
+_NO_SYSTEM = "the chat template of this model has no place for instructions: leave them out"
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class FamilyAdapter(ABC):
                 "memory does not support: set use_sliding_window to false in its config, or "
                 "sliding_window to null where it has no such setting"
             )
+        # All sessions' tokens pass the decoder in one row; see PackedCache.
+        self._decoder.config._attn_implementation = ATTENTION
         self.layers: int = text.num_hidden_layers
         self.kv_heads: int = text.num_key_value_heads
         self.head_dim: int = (
@@ -233,18 +239,17 @@ class FamilyAdapter(ABC):
         embedded: Tensor = self.model.get_input_embeddings()(tensor)
         return embedded
 
-    def forward(
-        self, embeddings: Tensor, positions: Tensor, mask: Tensor | None, cache: Any
-    ) -> Tensor:
-        """The decoder layers over `[tokens, hidden]` at `positions` `[position_axes, tokens]`,
-        writing to `cache`, under `mask` `[1, 1, tokens, keys]`; without both, plainly causal.
-        Returns hidden states `[tokens, hidden]`; never runs the LM head."""
+    def forward(self, embeddings: Tensor, positions: Tensor, packed: PackedCache | None) -> Tensor:
+        """The decoder layers over a row of `[tokens, hidden]` at `positions`
+        `[position_axes, tokens]`, over and into the memories of `packed`; without it, plainly
+        causal. Returns hidden states `[tokens, hidden]`; never runs the LM head."""
         outputs = self._decoder(
             **self._decoder_inputs(embeddings),
             position_ids=positions if self.position_axes == 1 else positions[:, None],
-            attention_mask={"full_attention": mask} if self._mask_by_kind else mask,
-            past_key_values=cache,
-            use_cache=cache is not None,
+            attention_mask={"full_attention": None} if self._mask_by_kind else None,
+            past_key_values=packed,
+            use_cache=packed is not None,
+            packed=packed,
         )
         hidden: Tensor = outputs.last_hidden_state[0]
         return hidden
@@ -254,8 +259,8 @@ class FamilyAdapter(ABC):
         return {"inputs_embeds": embeddings[None]}
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """The LM head on one position: `[hidden]` to float32 `[vocabulary]`."""
-        logits: Tensor = self.model.lm_head(hidden[None])[0].float()
+        """The LM head: `[tokens, hidden]` to float32 `[tokens, vocabulary]`."""
+        logits: Tensor = self.model.lm_head(hidden).float()
         return logits
 
     # -- the conversation -----------------------------------------------------------------------
@@ -274,13 +279,16 @@ class FamilyAdapter(ABC):
             text = text.replace(special, " ")
         return text
 
-    def conversation(self, turns: list[Turn], question: str) -> tuple[list[int], list[int]]:
+    def conversation(
+        self, turns: list[Turn], question: str, instructions: str = ""
+    ) -> tuple[list[int], list[int]]:
         """The token ids before and after the visual tokens of a conversation about one video.
 
-        The first half does not depend on what is said. Raises ModelError where the chat template
-        has no single place for a video.
+        The first half depends on the `instructions` (the system prompt) alone. Raises ModelError
+        where the chat template has no single place for a video, and ValueError where it has none
+        for instructions.
         """
-        text = self._render(turns, question)
+        text = self._render(turns, question, instructions)
         begun = text.startswith(self.tokenizer.bos_token or "\0")
         special = self.adds_special_tokens and not begun
         ids: list[int] = self.tokenizer(text, add_special_tokens=special).input_ids
@@ -289,13 +297,25 @@ class FamilyAdapter(ABC):
         place = ids.index(video)
         return ids[:place], ids[place + 1 :]
 
-    def _render(self, turns: list[Turn], question: str) -> str:
+    def _render(self, turns: list[Turn], question: str, instructions: str) -> str:
         """The conversation in the words of the chat template."""
         messages: list[dict[str, Any]] = []
         for turn in turns:
             messages += [_said("user", turn.question), _said("assistant", turn.answer)]
         messages.append(_said("user", question))
         messages[0]["content"].insert(0, {"type": "video"})
+        instructions = self.uncontrolled(instructions).strip()
+        if not instructions:
+            return self._apply_template(messages)
+        try:
+            text = self._apply_template([_said("system", instructions), *messages])
+        except TemplateError as error:
+            raise ValueError(f"{_NO_SYSTEM} ({error})") from error
+        if instructions not in text:
+            raise ValueError(_NO_SYSTEM)
+        return text
+
+    def _apply_template(self, messages: list[dict[str, Any]]) -> str:
         text: str = self.tokenizer.apply_chat_template(
             messages,
             chat_template=self._template,

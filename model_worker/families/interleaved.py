@@ -54,10 +54,12 @@ class Interleaved(FamilyAdapter):
         before, after = self.words(min(index, FAR), [min(time, float(FAR)) for time in seconds])
         return Around(self._ids(before), self._ids(after))
 
-    def conversation(self, turns: list[Turn], question: str) -> tuple[list[int], list[int]]:
+    def conversation(
+        self, turns: list[Turn], question: str, instructions: str = ""
+    ) -> tuple[list[int], list[int]]:
         """See `FamilyAdapter.conversation`. The opening belongs to the first half, the ending to
         the second."""
-        halves = self._render(turns, question).split(self.video_text)
+        halves = self._render(turns, question, instructions).split(self.video_text)
         check_places(len(halves) - 1)
         return self._ids(halves[0] + self.opening), self._ids(self.ending + halves[1])
 

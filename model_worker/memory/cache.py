@@ -1,20 +1,21 @@
-"""A session's KV memory: one buffer, allocated once, that cannot grow.
+"""A session's KV memory: an extent of the pool, allocated once, that cannot grow.
 
-The buffer is `[layers, 2, kv_heads, capacity, head_dim]` (2: keys, values) and its token axis is
+It is `[layers, 2, kv_heads, capacity, head_dim]` (2: keys, values) and its token axis is
 `prefix | visual (budget + one ingest block) | scratch`. It knows nothing of models or time: the
 session says what it writes, and a policy what stays.
 """
 
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, CacheLayerMixin
 
+from model_worker.memory.packed import Segment
 from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.pool import Extent, KVPool
 from model_worker.memory.rotation import compact, rotate
 
 _CHUNK = 2048  # tokens moved at once: in a core's cache, yet worth the call
@@ -53,59 +54,34 @@ class CacheShape:
         return per_token * self.capacity
 
 
-class _Cursor:
-    """Where the next forward pass writes."""
-
-    at = 0
-
-
-class _LayerView(CacheLayerMixin):  # type: ignore[misc]
-    """One layer of the buffer as `transformers` sees it; `keys` and `values` are views."""
-
-    def __init__(self, layer: Tensor, cursor: _Cursor) -> None:
-        super().__init__()
-        self.keys = layer[0].unsqueeze(0)
-        self.values = layer[1].unsqueeze(0)
-        self.is_initialized = True
-        self._cursor = cursor
-
-    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Nothing to do: the buffer stands already."""
-
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
-        """Write `[1, kv_heads, new, head_dim]` at the cursor; all tokens up to there come back."""
-        at = self._cursor.at
-        end = at + key_states.shape[-2]
-        self.keys[:, :, at:end] = key_states
-        self.values[:, :, at:end] = value_states
-        return self.keys[:, :, :end], self.values[:, :, :end]
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self._cursor.at + query_length, 0
-
-    def get_seq_length(self) -> int:
-        return self._cursor.at
-
-    def get_max_length(self) -> int:
-        return int(self.keys.shape[-2])
-
-
-class BoundedCache(Cache):  # type: ignore[misc]
-    """A `transformers.Cache` with a visual memory that a policy compresses and a scratch region.
+class BoundedCache:
+    """A visual memory that a policy compresses, with a prefix before and a scratch region behind.
 
     Per kept visual token, layer and KV head it keeps `patches` (index of the patch in its frame),
     `times` (seconds) and `positions` (rotary position along time), each
-    `[layers, kv_heads, budget + block]`.
+    `[layers, kv_heads, budget + block]`. `begin_*` say what the next forward pass writes, and
+    `commit_*` that it has done so. Raises PoolFull where `pool` has no room.
     """
 
-    def __init__(self, shape: CacheShape, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        shape: CacheShape,
+        dtype: torch.dtype,
+        device: torch.device,
+        pool: KVPool | None = None,
+    ) -> None:
         self.shape = shape
-        self.buffer = torch.zeros(
-            shape.layers, 2, shape.kv_heads, shape.capacity, shape.head_dim,
-            dtype=dtype, device=device,
-        )  # fmt: skip
+        self._pool = pool or KVPool(
+            layers=shape.layers,
+            kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim,
+            dtype=dtype,
+            device=device,
+            tokens=shape.capacity,
+        )
+        self._extent: Extent | None = self._pool.allocate(shape.capacity)
+        # Whoever forgets a session without closing it takes no memory along.
+        self._release = weakref.finalize(self, self._pool.free, self._extent)
         tracked = (shape.layers, shape.kv_heads, shape.cap)
         self.patches = torch.zeros(tracked, dtype=torch.int32, device=device)
         self.times = torch.zeros(tracked, dtype=torch.float64, device=device)
@@ -114,12 +90,27 @@ class BoundedCache(Cache):  # type: ignore[misc]
         self.scratch_length = 0
         self.peak_length = 0
         self.compressions = 0
-        self._cursor = _Cursor()
-        super().__init__(layers=[_LayerView(layer, self._cursor) for layer in self.buffer])
+        self.compactions = 0
+
+    @property
+    def buffer(self) -> Tensor:
+        """`[layers, 2, kv_heads, capacity, head_dim]`, a view that holds until another session
+        opens."""
+        return self._pool.view(self._held)
+
+    @property
+    def _held(self) -> Extent:
+        assert self._extent is not None, "the memory was freed"
+        return self._extent
+
+    def free(self) -> None:
+        """Give the memory back to the pool."""
+        self._release()
+        self._extent = None
 
     @property
     def kv_bytes(self) -> int:
-        return self.buffer.numel() * self.buffer.element_size()
+        return self.shape.capacity * self._pool.bytes_per_token
 
     @property
     def visual_keys(self) -> Tensor:
@@ -142,18 +133,16 @@ class BoundedCache(Cache):  # type: ignore[misc]
     def scratch_room(self) -> int:
         return self.shape.scratch - self.scratch_length
 
-    def begin_prefix(self) -> Tensor:
-        """The next forward writes the whole prefix. Returns its mask `[1, 1, prefix, prefix]`."""
+    def begin_prefix(self) -> Segment:
+        """The next forward writes the whole prefix."""
         assert self.visual_length == 0
-        self._cursor.at = 0
-        return self._causal(self.shape.prefix, self.shape.prefix)
+        return self._segment(0, self.shape.prefix)
 
-    def begin_visual(self, tokens: int) -> Tensor:
+    def begin_visual(self, tokens: int) -> Segment:
         """The next forward writes `tokens` visual tokens, which `commit_visual` makes part of
-        memory. Returns the mask `[1, 1, tokens, keys]`."""
+        memory."""
         assert 0 < tokens <= self.visual_room, "compress first"
-        self._cursor.at = self.shape.prefix + self.visual_length
-        return self._causal(tokens, self._cursor.at + tokens)
+        return self._segment(self.shape.prefix + self.visual_length, tokens)
 
     def commit_visual(self, patches: Tensor, times: Tensor, positions: Tensor) -> None:
         """The tokens that were just written are memory now; each argument `[tokens]`."""
@@ -165,16 +154,16 @@ class BoundedCache(Cache):  # type: ignore[misc]
         self.visual_length = end
         self.peak_length = max(self.peak_length, end)
 
-    def begin_scratch(self, tokens: int, visible: int) -> Tensor:
+    def begin_scratch(self, tokens: int, visible: int) -> Segment:
         """The next forward writes `tokens` scratch tokens, which see the prefix, the first
-        `visible` visual tokens and the scratch before them. `commit_scratch` keeps them.
-        Returns the mask `[1, 1, tokens, keys]`."""
+        `visible` visual tokens and the scratch before them. `commit_scratch` keeps them."""
         assert 0 < tokens <= self.scratch_room
         first = self.shape.prefix + self.shape.cap
-        self._cursor.at = first + self.scratch_length
-        mask = self._causal(tokens, self._cursor.at + tokens)
-        mask[..., self.shape.prefix + visible : first] = False
-        return mask
+        hidden = (self.shape.prefix + visible, first)
+        return self._segment(first + self.scratch_length, tokens, hidden)
+
+    def _segment(self, at: int, tokens: int, hidden: tuple[int, int] = (0, 0)) -> Segment:
+        return Segment(self._pool, self._held, at, tokens, hidden)
 
     def commit_scratch(self, tokens: int) -> None:
         """The scratch tokens that were just written are seen by the next ones."""
@@ -234,6 +223,7 @@ class BoundedCache(Cache):  # type: ignore[misc]
         for layer, keys in enumerate(self.visual_keys):
             keys.copy_(rotate(keys, self.positions[layer, :, kept], fresh[layer], frequencies))
         self.positions[..., kept] = fresh
+        self.compactions += 1
         return end
 
     def _move(self, layer: int, chosen: Tensor, recent_tokens: int) -> None:
@@ -260,10 +250,6 @@ class BoundedCache(Cache):  # type: ignore[misc]
             visual[:, :, first:end] = visual[:, :, first + shift : end + shift]
         for tracked in (self.patches[layer], self.times[layer], self.positions[layer]):
             tracked[:, :budget] = tracked.gather(1, chosen)
-
-    def _causal(self, queries: int, keys: int) -> Tensor:
-        mask = torch.ones(queries, keys, dtype=torch.bool, device=self.buffer.device)
-        return mask.tril_(keys - queries)[None, None]
 
 
 def _for_each_layer(work: Callable[[int], None], keys: Tensor) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
+    AutoModelForImageTextToText,
     InternVLConfig,
     InternVLForConditionalGeneration,
     LlavaNextVideoConfig,
@@ -249,6 +250,13 @@ def engines(checkpoints: dict[str, Path]) -> dict[str, Engine]:
 
 
 @pytest.fixture(scope="session")
+def references(checkpoints: dict[str, Path]) -> dict[str, Any]:
+    """The tiny checkpoints as `transformers` alone has them."""
+    load = AutoModelForImageTextToText.from_pretrained
+    return {name: load(folder).eval() for name, folder in checkpoints.items()}
+
+
+@pytest.fixture(scope="session")
 def llava(engines: dict[str, Engine]) -> Engine:
     return engines["llava_onevision"]
 
@@ -258,6 +266,12 @@ def frames() -> list[NDArray[np.uint8]]:
     """Forty noise frames, RGB `[32, 32, 3]`."""
     random = np.random.default_rng(0)
     return [random.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(40)]
+
+
+@pytest.fixture
+def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Qwen's units have at most 4 visual tokens, so that a block is soon full."""
+    monkeypatch.setattr("model_worker.families.qwen2_vl._MOST_TOKENS", 4)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import pytest
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.codec import ToGateway
 from messages.frames import Frame, FrameRejected
+from messages.keys import RING
+from messages.memory import DescribeMemory, MemoryDescribed
 from messages.questions import Ask, Cancel
 from messages.sessions import (
     CloseSession,
@@ -42,6 +44,10 @@ class Driven:
             budget_tokens=budget_tokens,
             policy="infinipot_v",
         )
+
+    def ids(self, text: str) -> list[int]:
+        tokenizer = self.runner._engine.adapter.tokenizer
+        return list(tokenizer(text, add_special_tokens=False).input_ids)
 
     def hear(self, *mail: Mail) -> "Driven":
         for message in mail:
@@ -230,9 +236,90 @@ def test_a_question_that_cannot_be_asked_fails_alone(driven: Driven, ask: Ask, w
 
 
 def test_a_question_before_the_first_frame_fails_in_words(driven: Driven) -> None:
-    driven.hear(OpenSession("a"), Ask("a", "r", "what?")).work()
+    driven.hear(OpenSession("a"), Ask("a", "r", "what?"))
+    driven.work(lambda: bool(driven.all(AnswerDone)))
     [done] = driven.all(AnswerDone)
     assert (done.status, "no frame" in done.message) == ("failed", True)
+
+
+def test_a_question_that_overtook_the_first_frame_waits_for_it(driven: Driven) -> None:
+    driven.hear(OpenSession("a"), Ask("a", "r", "what?", max_tokens=2)).work()
+    assert not driven.all(AnswerDone)
+    driven.hear(frame(0)).work()
+    [done] = driven.all(AnswerDone)
+    assert done.status in ("completed", "incomplete")
+
+
+def test_each_question_is_about_the_time_when_it_was_asked(driven: Driven) -> None:
+    driven.hear(OpenSession("a"))
+    watch(driven, 2)
+    driven.hear(Ask("a", "r1", "what?", max_tokens=20, temperature=2.0, seed=1))
+    driven.work(lambda: bool(driven.all(AnswerDelta)))
+    driven.hear(frame(2)).work(lambda: driven.runner._seats["a"].memory.newest == 2.0)
+    driven.hear(Ask("a", "r2", "what?", max_tokens=2), frame(3))
+    driven.work(lambda: driven.runner._seats["a"].memory.newest == 3.0).work()
+    first, second = driven.all(AnswerStarted)
+    assert (first.response, first.span and first.span.end) == ("r1", 1.0)
+    assert (second.response, second.span and second.span.end) == ("r2", 2.0)
+    assert [done.response for done in driven.all(AnswerDone)] == ["r1", "r2"]
+
+
+def test_no_frame_is_lost_for_a_question_that_waits(driven: Driven) -> None:
+    """Compression waits for waiting questions, but not longer than the ring of frames holds."""
+    driven.hear(OpenSession("a"))
+    watch(driven, 32)  # the cap
+    driven.hear(Ask("a", "r1", "what?", max_tokens=40, temperature=2.0, seed=1))
+    driven.work(lambda: bool(driven.all(AnswerDelta)))
+    driven.hear(*(Ask("a", f"r{i}", "what?", max_tokens=2) for i in (2, 3)))
+    driven.hear(*(frame(number) for number in range(32, 32 + RING))).work()
+    time.sleep(STATUS_SECONDS)
+    driven.work()
+    ends = [started.span.end for started in driven.all(AnswerStarted) if started.span]
+    assert ends[0] == 31.0
+    assert ends == sorted(ends)
+    assert driven.all(MemoryStatus)[-1].frames_seen == 32 + RING
+    assert driven.all(MemoryStatus)[-1].frames_dropped == 0
+
+
+def test_earlier_turns_are_kept_and_the_forgotten_are_counted(driven: Driven) -> None:
+    driven.hear(OpenSession("a"))
+    watch(driven, 1)
+    for turn in range(7):
+        driven.hear(Ask("a", str(turn), "what?", max_tokens=2)).work()
+    told = [(started.turns_kept, started.turns_forgotten) for started in driven.all(AnswerStarted)]
+    assert told == [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (4, 1), (4, 2)]
+
+
+def test_stop_sequences_and_instructions_reach_the_model(driven: Driven) -> None:
+    driven.hear(OpenSession("a"), OpenSession("b", instructions="Answer in one word."))
+    for session in "ab":
+        watch(driven, 2, session)
+    kinds = {"max_tokens": 30, "temperature": 2.0, "seed": 5}
+    driven.hear(Ask("a", "r1", "what?", **kinds), Ask("b", "r1", "what?", **kinds)).work()  # type: ignore[arg-type]
+    [plain], [other] = driven.all(AnswerDone), driven.all(AnswerDone, "b")
+    system = "<|im_start|>system\nAnswer in one word.<|im_end|>\n"
+    assert other.prompt_tokens - plain.prompt_tokens == len(driven.ids(system))
+    assert plain.text != other.text
+    stop = plain.text[5:7]
+    driven.hear(CloseSession("b"), OpenSession("c"))
+    watch(driven, 2, "c")
+    driven.hear(Ask("c", "r2", "what?", stop=(stop,), **kinds)).work()  # type: ignore[arg-type]
+    [stopped] = driven.all(AnswerDone, "c")
+    assert stopped.status == "completed"
+    assert stopped.text == plain.text[: plain.text.index(stop)]
+
+
+def test_the_memory_is_described_when_somebody_asks(driven: Driven) -> None:
+    driven.hear(OpenSession("a"), DescribeMemory("a"))
+    watch(driven, 50)
+    driven.hear(DescribeMemory("a"))
+    empty, described = driven.all(MemoryDescribed)
+    assert (empty.frames, empty.shares, empty.tokens) == ([], b"", 0)
+    assert described.frames[-1] == 49.0
+    assert len(described.shares) == len(described.frames) * described.patches
+    assert described.shares[-described.patches :] == b"\xff" * described.patches
+    assert described.tokens + described.next_compression_tokens == described.cap_tokens
+    assert described.compressions > 0
 
 
 def test_too_many_waiting_questions_are_refused(driven: Driven) -> None:
@@ -242,7 +329,7 @@ def test_too_many_waiting_questions_are_refused(driven: Driven) -> None:
     assert (done.response, done.status) == (str(MAX_WAITING_QUESTIONS), "failed")
 
 
-@pytest.mark.parametrize("broken", ["watch", "ask", "can_watch"])
+@pytest.mark.parametrize("broken", ["prepare", "ask", "can_watch"])
 def test_a_session_whose_model_fails_hurts_no_other(
     driven: Driven, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:

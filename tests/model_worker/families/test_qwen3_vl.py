@@ -37,11 +37,11 @@ def test_deep_features_reach_the_decoder(engines: dict[str, Engine]) -> None:
     grid = adapter.grid(32, 32)
     visual = adapter.encode(torch.randn(1, 2, 3, 32, 32), grid)[0]
     positions = adapter.visual_positions(0, 0, grid)
-    hidden = adapter.forward(visual, positions, None, None)
+    hidden = adapter.forward(visual, positions, None)
     for layer in (1, 2):
         without = visual.clone()
         without[:, 48 * layer : 48 * (layer + 1)] = 0
-        assert not torch.allclose(adapter.forward(without, positions, None, None), hidden)
+        assert not torch.allclose(adapter.forward(without, positions, None), hidden)
     assert adapter.embed([1, 2]).shape == (2, 48 * 3)
     assert not adapter.embed([1, 2])[:, 48:].any()
 

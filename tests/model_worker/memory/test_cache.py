@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model_worker.memory.cache import BoundedCache, CacheShape
+from model_worker.memory.packed import PackedCache, Segment
 from model_worker.memory.policies import POLICIES, make_policy
+from model_worker.memory.pool import KVPool
 
 SHAPE = CacheShape(layers=2, kv_heads=3, head_dim=8, prefix=5, budget=24, block=12, scratch=10)
 PATCHES = 4
@@ -18,18 +20,17 @@ CPU = torch.device("cpu")
 
 def new_cache(shape: CacheShape = SHAPE) -> BoundedCache:
     cache = BoundedCache(shape, torch.float32, CPU)
-    cache.begin_prefix()
-    write(cache, torch.randn(shape.prefix, shape.head_dim))
+    write(cache, cache.begin_prefix(), torch.randn(shape.prefix, shape.head_dim))
     return cache
 
 
-def write(cache: BoundedCache, tokens: Tensor) -> tuple[Tensor, Tensor]:
+def write(cache: BoundedCache, segment: Segment, tokens: Tensor) -> None:
     """What a forward pass does: `[tokens, head_dim]` as keys and values of all layers."""
     shape = cache.shape
     states = tokens.expand(1, shape.kv_heads, *tokens.shape)
+    packed = PackedCache([segment])
     for layer in range(shape.layers):
-        keys, values = cache.update(states + layer, states - layer, layer)
-    return keys, values
+        packed.update(states + layer, states - layer, layer)
 
 
 def watch(cache: BoundedCache, frame: int, seed: int) -> None:
@@ -38,9 +39,9 @@ def watch(cache: BoundedCache, frame: int, seed: int) -> None:
     tokens = torch.randn(PATCHES, cache.shape.head_dim, generator=generator)
     tokens[:, 0] = frame
     tokens[:, 1] = torch.arange(PATCHES)
-    mask = cache.begin_visual(PATCHES)
-    assert mask.shape == (1, 1, PATCHES, cache.shape.prefix + cache.visual_length + PATCHES)
-    write(cache, tokens)
+    segment = cache.begin_visual(PATCHES)
+    assert segment.end == cache.shape.prefix + cache.visual_length + PATCHES
+    write(cache, segment, tokens)
     cache.commit_visual(
         torch.arange(PATCHES, dtype=torch.int32),
         torch.full((PATCHES,), float(frame), dtype=torch.float64),
@@ -123,8 +124,8 @@ def test_rollback_leaves_visual_memory_bit_for_bit(chunks: list[int], visible: i
     seen = visible * PATCHES
     before = cache.buffer[:, :, :, : SHAPE.prefix + SHAPE.cap].clone()
     for tokens in chunks[: SHAPE.scratch // 4]:
-        cache.begin_scratch(tokens, seen)
-        write(cache, torch.randn(tokens, SHAPE.head_dim))
+        segment = cache.begin_scratch(tokens, seen)
+        write(cache, segment, torch.randn(tokens, SHAPE.head_dim))
         cache.commit_scratch(tokens)
     cache.rollback()
     assert cache.scratch_room == SHAPE.scratch
@@ -134,23 +135,23 @@ def test_rollback_leaves_visual_memory_bit_for_bit(chunks: list[int], visible: i
 def test_scratch_sees_what_was_there_when_it_was_asked_and_itself() -> None:
     cache = new_cache()
     watch(cache, 0, 0)
-    cache.begin_scratch(2, PATCHES)
-    write(cache, torch.randn(2, SHAPE.head_dim))
+    write(cache, cache.begin_scratch(2, PATCHES), torch.randn(2, SHAPE.head_dim))
     cache.commit_scratch(2)
     watch(cache, 1, 0)  # comes while the answer is written
-    mask = cache.begin_scratch(2, PATCHES)[0, 0]
+    segment = cache.begin_scratch(2, PATCHES)
     first = SHAPE.prefix + SHAPE.cap
     seen = set(range(SHAPE.prefix + PATCHES)) | {first, first + 1}
-    assert set(mask[0].nonzero()[:, 0].tolist()) == seen | {first + 2}
-    assert set(mask[1].nonzero()[:, 0].tolist()) == seen | {first + 2, first + 3}
-    keys, _ = write(cache, torch.randn(2, SHAPE.head_dim))
-    assert keys.shape[2] == mask.shape[1]
+    mask = segment.mask()
+    assert mask is not None
+    assert mask.shape == (2, segment.end)
+    assert set(mask[0].eq(0).nonzero()[:, 0].tolist()) == seen | {first + 2}
+    assert set(mask[1].eq(0).nonzero()[:, 0].tolist()) == seen | {first + 2, first + 3}
+    assert mask.eq(-torch.inf).logical_or(mask.eq(0)).all()
 
 
 def test_what_is_not_committed_is_not_memory() -> None:
     cache = new_cache()
-    cache.begin_visual(PATCHES)
-    write(cache, torch.randn(PATCHES, SHAPE.head_dim))
+    write(cache, cache.begin_visual(PATCHES), torch.randn(PATCHES, SHAPE.head_dim))
     assert cache.visual_length == 0
     watch(cache, 0, 0)
     assert cache.visual_length == PATCHES
@@ -160,8 +161,7 @@ def test_no_pass_while_an_answer_is_in_progress() -> None:
     cache = new_cache()
     for frame in range(9):
         watch(cache, frame, 0)
-    cache.begin_scratch(1, 36)
-    write(cache, torch.randn(1, SHAPE.head_dim))
+    write(cache, cache.begin_scratch(1, 36), torch.randn(1, SHAPE.head_dim))
     cache.commit_scratch(1)
     with pytest.raises(AssertionError, match="answer"):
         cache.compress(make_policy("infinipot_v"), 4)
@@ -184,10 +184,19 @@ def test_sizes_below_one_are_refused(name: str) -> None:
         replace(SHAPE, **{name: 0})
 
 
-def test_transformers_reads_its_lengths() -> None:
-    cache = new_cache()
-    watch(cache, 0, 0)
-    cache.begin_visual(PATCHES)
-    assert cache.get_seq_length() == SHAPE.prefix + PATCHES
-    assert cache.get_mask_sizes(PATCHES, 0) == (SHAPE.prefix + 2 * PATCHES, 0)
-    assert cache.get_max_length() == SHAPE.capacity
+def test_sessions_in_one_pool_do_not_touch_each_other() -> None:
+    pool = KVPool(layers=2, kv_heads=3, head_dim=8, dtype=torch.float32, device=CPU)
+    one = BoundedCache(SHAPE, torch.float32, CPU, pool)
+    other = BoundedCache(replace(SHAPE, budget=12), torch.float32, CPU, pool)
+    for frame in range(5):
+        watch(one, frame, 3)
+    before = one.buffer.clone()
+    for frame in range(6):
+        watch(other, frame, 4)
+    other.compress(make_policy("infinipot_v"), 4)
+    assert torch.equal(one.buffer, before)
+    assert pool.used_bytes == one.kv_bytes + other.kv_bytes
+    kept = other.visual_keys.clone()
+    one.free()
+    BoundedCache(replace(SHAPE, budget=60), torch.float32, CPU, pool)  # others move aside for it
+    assert torch.equal(other.visual_keys, kept)

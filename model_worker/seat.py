@@ -1,0 +1,119 @@
+"""One open session as its worker sees it: memory, lane, and the answer in progress."""
+
+from dataclasses import dataclass, field
+
+from messages.frames import Frame, FrameRejected
+from messages.memory import MemoryDescribed
+from messages.questions import Ask
+from messages.sessions import MemoryStatus
+from model_worker.answer import Answer
+from model_worker.frame import FrameError, check_frame
+from model_worker.picture import PictureError, decode
+from model_worker.scheduler import Lane, Waiting
+from model_worker.session import Moment, Session
+from model_worker.watch import Watch
+
+Size = tuple[int, int]
+
+
+@dataclass
+class Reply:
+    """An answer in progress. Times are of the rising clock, in seconds."""
+
+    ask: Ask
+    answer: Answer
+    asked_at: float
+    started_at: float
+    first_text_at: float | None = None
+    announced: bool = False
+    pieces: int = 0
+
+
+@dataclass
+class Intake:
+    """Frames that are on their way into memory, with what is to be done."""
+
+    watch: Watch
+    frames: list[Waiting[Frame]]
+
+
+@dataclass
+class Seat:
+    """One open session. `moments` has, by response, when each waiting question was asked."""
+
+    memory: Session
+    lane: Lane
+    kv_bytes: int
+    reply: Reply | None = None
+    moments: dict[str, Moment | None] = field(default_factory=dict)
+    newest_captured_at: float | None = None
+    changed: bool = False
+    told_at: float = 0.0
+
+    def take(
+        self, count: int, size: Size | None, max_pixels: int
+    ) -> tuple[Intake | None, list[FrameRejected]]:
+        """The oldest `count` frames as work, and those that cannot be used. What the memory does
+        not take yet waits on."""
+        usable, pictures, rejected = [], [], []
+        newest = self.memory.newest
+        for waiting in self.lane.take_frames(count):
+            frame = waiting.what
+            try:
+                picture = decode(frame.jpeg, size, max_pixels)
+                check_frame(picture, frame.timestamp, newest)
+            except (PictureError, FrameError) as error:
+                rejected.append(FrameRejected(frame.session, frame.number, str(error)))
+                continue
+            newest = frame.timestamp
+            usable.append(waiting)
+            pictures.append(picture)
+        if not usable:
+            return None, rejected
+        try:
+            watch, taken = self.memory.prepare(pictures, [each.what.timestamp for each in usable])
+        except FrameError as error:  # of a shape that the model cannot take
+            rejected += [
+                FrameRejected(each.what.session, each.what.number, str(error)) for each in usable
+            ]
+            return None, rejected
+        self.lane.give_back(usable[taken:])
+        return (Intake(watch, usable[:taken]) if taken else None), rejected
+
+    def status(self) -> MemoryStatus:
+        """What the memory holds, in numbers."""
+        view = self.memory.memory
+        return MemoryStatus(
+            self.lane.session,
+            tokens=view.tokens,
+            peak_tokens=view.peak_tokens,
+            cap_tokens=view.cap_tokens,
+            kv_bytes=view.kv_bytes,
+            frames_seen=view.frames_seen,
+            frames_dropped=self.lane.frames_dropped,
+            compressions=view.compressions,
+            span=view.span,
+            newest_captured_at=self.newest_captured_at,
+        )
+
+    def described(self) -> MemoryDescribed:
+        """What the memory holds, token by token."""
+        seen = self.memory.memory.describe()
+        return MemoryDescribed(
+            self.lane.session,
+            frames=list(seen.frames),
+            patches=seen.patches,
+            shares=seen.share_bytes,
+            rows=seen.rows,
+            columns=seen.columns,
+            tokens=seen.tokens,
+            budget_tokens=seen.budget_tokens,
+            cap_tokens=seen.cap_tokens,
+            kv_bytes=seen.kv_bytes,
+            bytes_per_token=seen.bytes_per_token,
+            span=seen.span,
+            next_compression_tokens=seen.next_compression_tokens,
+            next_compaction_positions=seen.next_compaction_positions,
+            compressions=seen.compressions,
+            position_compactions=seen.position_compactions,
+        )

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from server.errors import ClientError
 from server.events import (
+    ClientEvent,
     ItemCreate,
-    ResponseCancel,
     ResponseCreate,
     ResponseOptions,
     event_id_of,
@@ -17,7 +17,15 @@ from server.events import (
 )
 
 _KEYS = ("type", "item", "role", "content", "text", "response", "temperature", "event_id", "seed")
-_TYPES = ("conversation.item.create", "response.create", "response.cancel", "message", "input_text")
+_TYPES = (
+    "conversation.item.create",
+    "response.create",
+    "response.cancel",
+    "session.update",
+    "lookback.memory.describe",
+    "message",
+    "input_text",
+)
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(_TYPES) | st.text(),
     lambda inner: (
@@ -34,7 +42,7 @@ def test_nothing_else_comes_out(text: str) -> None:
     except ClientError as error:
         assert error.code and error.message
     else:
-        assert isinstance(event, ItemCreate | ResponseCreate | ResponseCancel)
+        assert isinstance(event, ClientEvent)
     event_id_of(text)
 
 
@@ -46,6 +54,11 @@ def test_what_a_client_of_the_realtime_api_sends_is_understood() -> None:
     assert (event.item.content[0].text, event.event_id) == ("hello", "e")
     event = parse('{"type": "response.create", "response": {"output_modalities": ["text"]}}')
     assert isinstance(event, ResponseCreate) and event.response == ResponseOptions()
+    event = parse(
+        '{"type": "response.create", "response": {"stop": ["\\n"], "metadata": {"a": "b"}}}'
+    )
+    assert isinstance(event, ResponseCreate)
+    assert event.response == ResponseOptions(stop=["\n"], metadata={"a": "b"})
     event = parse('{"type": "response.create", "response": {"max_output_tokens": "inf"}}')
     assert isinstance(event, ResponseCreate) and event.response.max_output_tokens == "inf"
 

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from messages.questions import MOST_WAITING
 from server.settings import GatewaySettings
 
 
@@ -17,7 +18,15 @@ def test_variables_are_read_and_flags_win(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("port", 70000), ("fps", 0), ("fps", "fast"), ("jpeg_quality", 101), ("orphan_seconds", -1)],
+    [
+        ("port", 70000),
+        ("fps", 0),
+        ("fps", "fast"),
+        ("jpeg_quality", 101),
+        ("orphan_seconds", -1),
+        ("queued_questions", MOST_WAITING),
+        ("instructions_characters", 0),
+    ],
 )
 def test_a_wrong_value_is_named(name: str, value: object) -> None:
     with pytest.raises(ValidationError, match=name):

@@ -152,6 +152,36 @@ def demo(
 
 
 @app.command()
+def models(
+    model: Annotated[
+        list[str] | None,
+        typer.Argument(help="Hub ids or folders to look into, without loading their weights."),
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option(help="Visual tokens of a session; each model's default if none.")
+    ] = None,
+    fps: Annotated[float, typer.Option(help="Frames that a session watches a second.")] = 1.0,
+    dtype: Annotated[str, typer.Option(help="Of the KV memory.")] = "bfloat16",
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of the hub ids.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List model families: what each keeps of a frame, and how long a session remembers."""
+    from lookback.models import run as list_models
+    from model_worker.errors import ModelError
+
+    try:
+        list_models(
+            model or [], budget=budget, fps=fps, dtype=dtype, revision=revision, json_wanted=json
+        )
+    except ModelError as error:
+        _fail(str(error))
+    except ValueError as error:
+        _fail(str(error), 2)
+
+
+@app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="Which one; `list` names them.")], json: Json = False
 ) -> None:

@@ -21,7 +21,14 @@ from model_worker.hub import resolve_folder
 from model_worker.quantization import find_quantizer
 from model_worker.weights import check_finite, check_loaded, count_parameters
 
-__all__ = ["Checkpoint", "ModelError", "load_checkpoint", "read_model_type", "resolve_folder"]
+__all__ = [
+    "Checkpoint",
+    "ModelError",
+    "describe_checkpoint",
+    "load_checkpoint",
+    "read_model_type",
+    "resolve_folder",
+]
 
 ATTENTIONS: Final = ("auto", "sdpa", "eager", "flash_attention_2")
 
@@ -98,6 +105,21 @@ def load_checkpoint(
         chat_template=template,
         preprocessing=preprocessing,
     )
+
+
+def describe_checkpoint(folder: Path, dtype: torch.dtype) -> Checkpoint:
+    """As `load_checkpoint`, but the model is one without weights, on the device "meta".
+
+    Enough for an adapter to say what the checkpoint needs; reads no weights. Raises ModelError.
+    """
+    config = read_config(folder)
+    tokenizer, template = _read_tokenizer(folder)
+    try:
+        with torch.device("meta"):
+            model = AutoModelForImageTextToText.from_config(config, dtype=dtype)
+    except (ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelError(f"{folder / 'config.json'} makes no model: {_line(error)}") from error
+    return Checkpoint(folder.name, model, tokenizer, template, _read_preprocessing(folder))
 
 
 def _check_room(folder: Path, dtype: torch.dtype) -> None:

@@ -18,14 +18,16 @@ from model_worker.errors import ModelError
 
 HUB_SECONDS: Final = 10.0
 """How long the hub may take to say what it has; the cache is taken after that."""
-_FILES: Final = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+_SETTINGS: Final = ("*.json", "*.txt", "*.model", "*.jinja")
+_WEIGHTS: Final = ("*.safetensors",)
 
 
-def resolve_folder(model: str | Path, revision: str | None = None) -> Path:
+def resolve_folder(model: str | Path, revision: str | None = None, *, weights: bool = True) -> Path:
     """The folder of a checkpoint: `model` itself, or what the hub or its cache holds of a hub id.
 
     `revision` is a branch, tag or commit on the hub. Where the hub does not answer, or
-    HF_HUB_OFFLINE is set, the cache alone decides. Raises ModelError where neither has it, and for
+    HF_HUB_OFFLINE is set, the cache alone decides. Without `weights` only what describes the model
+    is fetched. Raises ModelError where neither has it, and for
     a folder with a revision.
     """
     folder = Path(model).expanduser()
@@ -41,11 +43,12 @@ def resolve_folder(model: str | Path, revision: str | None = None) -> Path:
     name = str(model)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise ModelError(f"{model} is no folder; give a checkpoint's folder or a hub id owner/name")
+    files = [*_SETTINGS, *(_WEIGHTS if weights else ())]
     unreachable = _ask_hub(name, revision)
     if unreachable is not None:
-        return _cached(name, revision, unreachable)
+        return _cached(name, revision, files, unreachable)
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=files))
     except Exception as error:  # the client raises many kinds; each means a download cut short
         raise ModelError(
             f"{name} could not be fetched from the hub ({_reason(error)}): try again, what has "
@@ -81,16 +84,17 @@ def _ask_hub(name: str, revision: str | None) -> str | None:
     return None
 
 
-def _cached(name: str, revision: str | None, unreachable: str) -> Path:
+def _cached(name: str, revision: str | None, files: list[str], unreachable: str) -> Path:
     try:
         found = snapshot_download(
-            name, revision=revision, allow_patterns=_FILES, local_files_only=True
+            name, revision=revision, allow_patterns=files, local_files_only=True
         )
     except Exception as error:
         at = f" at revision {revision!r}" if revision else ""
+        there = "not whole" if "incomplete" in str(error) else "not"
         raise ModelError(
-            f"{name}{at} is no local folder and not in the cache {constants.HF_HUB_CACHE}, and it "
-            f"could not be fetched from the hub ({unreachable}): give a folder, or fetch it where "
+            f"{name}{at} is no local folder and {there} in the cache {constants.HF_HUB_CACHE}, and "
+            f"it could not be fetched from the hub ({unreachable}): give a folder, or fetch it where "
             "there is a network and copy the cache"
         ) from error
     return Path(found)

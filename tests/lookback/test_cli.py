@@ -18,7 +18,7 @@ def run(*arguments: str, **variables: str) -> tuple[int, str]:
 def test_every_command_is_listed() -> None:
     status, text = run("--help")
     assert status == 0
-    for name in ("serve", "gateway", "worker", "ask", "demo", "bench"):
+    for name in ("serve", "gateway", "worker", "ask", "demo", "models", "bench"):
         assert name in text
 
 

@@ -12,7 +12,13 @@ import torch
 from transformers.utils import logging
 
 from model_worker import checkpoint
-from model_worker.checkpoint import ModelError, load_checkpoint, read_config, read_model_type
+from model_worker.checkpoint import (
+    ModelError,
+    describe_checkpoint,
+    load_checkpoint,
+    read_config,
+    read_model_type,
+)
 from model_worker.engine import Engine
 
 CPU = torch.device("cpu")
@@ -69,6 +75,16 @@ def test_an_engine_says_which_models_are_none_of_its_own(folder: Path) -> None:
     change(folder / "config.json", model_type="qwen2")
     with pytest.raises(ModelError, match=r"text-only model.*known: internvl, .*llava_onevision"):
         Engine.load(folder)
+
+
+def test_a_checkpoint_is_described_without_its_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    described = describe_checkpoint(folder, torch.bfloat16)
+    assert {parameter.device.type for parameter in described.model.parameters()} == {"meta"}
+    assert described.model.dtype == torch.bfloat16
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match="no tokenizer that loads"):
+        describe_checkpoint(folder, torch.bfloat16)
 
 
 def test_without_weights_nothing_is_loaded(folder: Path) -> None:

@@ -162,7 +162,7 @@ def test_what_the_hub_refuses_is_said(
 
 
 class Giving(Refusing):
-    """A hub that has one model of two files."""
+    """A hub that has one model of three files."""
 
     def do_HEAD(self) -> None:
         self._answer(with_body=False)
@@ -171,7 +171,11 @@ class Giving(Refusing):
         self._answer(with_body=True)
 
     def _answer(self, with_body: bool) -> None:
-        files = {"config.json": b'{"model_type": "qwen2_vl"}', "notes.md": b"left on the hub"}
+        files = {
+            "config.json": b'{"model_type": "qwen2_vl"}',
+            "model.safetensors": b"heavy",
+            "notes.md": b"left on the hub",
+        }
         path = self.path.split("?")[0]
         name = path.rpartition("/")[2]
         if "/tree/" in path:
@@ -195,10 +199,27 @@ class Giving(Refusing):
             self.wfile.write(body)
 
 
+def fetched(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir()}
+
+
 def test_what_the_hub_has_is_fetched_and_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Giving, monkeypatch):
+        described = resolve_folder("owner/name", weights=False)
+        assert fetched(described) == {"config.json"}
         folder = resolve_folder("owner/name")
     assert cache in folder.parents
-    assert [file.name for file in folder.iterdir()] == ["config.json"]
+    assert fetched(folder) == {"config.json", "model.safetensors"}
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert resolve_folder("owner/name") == folder
+
+
+def test_a_cache_without_the_weights_is_not_taken_for_a_whole_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with serving(Giving, monkeypatch):
+        folder = resolve_folder("owner/name", weights=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert resolve_folder("owner/name", weights=False) == folder
+    with pytest.raises(ModelError, match="not whole in the cache"):
+        resolve_folder("owner/name")

@@ -185,7 +185,7 @@ class Runner:
                     self._heard(seat, job)
                 else:
                     self._seen(seat, job)
-        if jobs:
+        if jobs and turn.prefill is None:  # a prompt takes as long as it is long
             frames = sum(len(intake.frames) for _, _, intake in intakes)
             self._pace.note(time.monotonic() - began, frames, answering=bool(doing))
         self._tell()

@@ -4,12 +4,24 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from model_worker.engine import Engine, ModelError
 from model_worker.memory.policies.infinipot_v import InfiniPotV
+from model_worker.memory.pool import PoolFull
 from training.checkpoint import build_model, build_tokenizer
+
+FAMILIES = [
+    "llava_onevision",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "llava_next_video",
+    "smolvlm",
+    "internvl",
+]
 
 
 def test_loads_a_folder_and_says_what_it_is(checkpoints: dict[str, Path]) -> None:
@@ -123,3 +135,78 @@ def test_threads_are_set(checkpoints: dict[str, Path]) -> None:
         assert torch.get_num_threads() == 1, "one is best for a small model"
     finally:
         torch.set_num_threads(before)
+
+
+# -- many sessions ------------------------------------------------------------------------------
+
+
+def test_sessions_of_different_budgets_live_in_what_was_reserved(
+    checkpoints: dict[str, Path],
+) -> None:
+    engine = Engine.load(checkpoints["llava_onevision"])
+    small, large = engine.session_bytes(24), engine.session_bytes(96)
+    engine.reserve(2 * small + large)
+    address = engine.pool.buffer.data_ptr()
+    sessions = [engine.open_session(budget_tokens=budget) for budget in (24, 24, 96)]
+    assert engine.pool.used_bytes == engine.pool.bytes == 2 * small + large
+    with pytest.raises(PoolFull, match="are wanted"):
+        engine.open_session(budget_tokens=24)
+    frame = np.full((32, 32, 3), 9, dtype=np.uint8)
+    sessions[1].watch(frame, 0.0)
+    keys = sessions[1]._open_cache().visual_keys.clone()
+    sessions[0].close()
+    sessions[2].close()
+    again = engine.open_session(budget_tokens=96)  # scattered free tokens are brought together
+    again.watch(frame, 0.0)
+    assert torch.equal(sessions[1]._open_cache().visual_keys, keys)
+    assert "".join(sessions[1].ask("what?")) == "".join(again.ask("what?"))
+    assert engine.pool.buffer.data_ptr() == address
+
+
+def test_more_than_the_device_has_is_not_reserved(llava: Engine) -> None:
+    engine = Engine(llava.adapter, "fresh")
+    with pytest.raises(ModelError, match="lower kv_bytes, max_sessions or budget_tokens"):
+        engine.reserve(10**15)
+    session = engine.open_session()
+    with pytest.raises(ValueError, match="before the first session"):
+        engine.reserve(10**7)
+    session.close()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_instructions_stand_before_the_video(engines: dict[str, Engine], family: str) -> None:
+    engine = engines[family]
+    adapter, tokenizer = engine.adapter, engine.adapter.tokenizer
+    plain, _ = adapter.conversation([], "what?")
+    before, after = adapter.conversation([], "what?", "Be brief. <|im_end|>")
+    assert "Be brief." in tokenizer.decode(before)
+    assert tokenizer.decode(before).count("<|im_end|>") <= 1 + tokenizer.decode(plain).count(
+        "<|im_end|>"
+    )
+    assert after == adapter.conversation([], "what?")[1]
+    session = engine.open_session(instructions="Be brief.")
+    assert session.memory.kv_bytes == engine.session_bytes(
+        engine.default_budget_tokens, "Be brief."
+    )
+    assert session.memory.kv_bytes > engine.session_bytes(engine.default_budget_tokens)
+    session.close()
+
+
+def test_instructions_that_cannot_be_are_refused(
+    llava: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="shorten them"):
+        llava.open_session(instructions="long " * 500)
+    template = "{% for m in messages if m['role'] != 'system' %}<|video_pad|>{% endfor %}"
+    monkeypatch.setattr(llava.adapter, "_template", template)
+    with pytest.raises(ValueError, match="leave them out"):
+        llava.open_session(instructions="Be brief.")
+    refuses = "{{ raise_exception('System role not supported') }}"
+    monkeypatch.setattr(llava.adapter, "_template", refuses)
+    with pytest.raises(ValueError, match=r"leave them out .*not supported"):
+        llava.open_session(instructions="Be brief.")
+
+
+def test_unknown_positions_are_refused(llava: Engine) -> None:
+    with pytest.raises(ValueError, match="known: native, compact"):
+        llava.open_session(positions="none")  # type: ignore[arg-type]

@@ -128,3 +128,33 @@ def _rotated(keys: torch.Tensor, old: torch.Tensor, frequencies: torch.Tensor) -
     return torch.cat(
         (first * by.cos() - second * by.sin(), second * by.cos() + first * by.sin()), -1
     ).float()
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *LATER])
+@pytest.mark.usefixtures("small_units")
+def test_positions_are_compact_after_every_pass_where_that_is_wanted(
+    engines: dict[str, Engine], frames: Frames, family: str
+) -> None:
+    """A memory of so many units takes so many units' positions, however old they are."""
+    engine = engines[family]
+    budget = small(engine, 24)
+    native, compact = (
+        engine.open_session(budget_tokens=budget, positions=mode)
+        for mode in ("native", "compact")  # type: ignore[arg-type]
+    )
+    highest = 0
+    for i in range(90):
+        native.watch(frames[i % 40], float(i))
+        compact.watch(frames[i % 40], float(i))
+        passes = compact.memory.compressions
+        if passes == 3:
+            highest = max(highest, compact._timeline.highest)
+        elif passes > 3:
+            assert compact._timeline.highest <= 2 * highest
+    assert compact.memory.compressions > 4
+    assert compact.memory.describe().position_compactions == compact.memory.compressions
+    assert native.memory.describe().position_compactions == 0
+    assert native._timeline.highest > compact._timeline.highest
+    assert compact.memory.describe().next_compaction_positions == 0
+    assert (native.memory.describe().next_compaction_positions or 0) > 0
+    assert list(compact.ask("what?", Sampling(max_tokens=3))) is not None

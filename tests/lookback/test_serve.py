@@ -1,15 +1,21 @@
 """The supervisor with real parts: ready, started again, stopped, and nothing left behind."""
 
+import asyncio
+import base64
+import json
 import os
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 
+from lookback.live import ClipTrack, LiveSession
 from lookback.serve import ServeError, Supervisor
 from lookback.settings import ServeSettings
 from tests.lookback.conftest import (
@@ -43,6 +49,55 @@ def test_a_session_can_be_opened(service: Serving) -> None:
         response = client.post("/v1/sessions", json={})
         assert response.status_code == 201, response.text
         assert client.delete(f"/v1/sessions/{response.json()['id']}").status_code == 204
+
+
+async def heard(client: ClientConnection, kind: str, count: int = 1) -> list[dict[str, Any]]:
+    """All events up to so many of this kind."""
+    events: list[dict[str, Any]] = []
+    async with asyncio.timeout(60):
+        while sum(event["type"] == kind for event in events) < count:
+            events.append(json.loads(await client.recv()))
+    return events
+
+
+async def ask(client: ClientConnection, text: str) -> None:
+    item = {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": text}],
+    }
+    await client.send(json.dumps({"type": "conversation.item.create", "item": item}))
+    options = {"max_output_tokens": 8}
+    await client.send(json.dumps({"type": "response.create", "response": options}))
+
+
+async def test_two_ask_at_once_and_a_listener_hears_both(service: Serving, clip: Path) -> None:
+    async with LiveSession(service.url, ClipTrack(clip)) as live:
+        address = f"{service.url.replace('http', 'ws')}/v1/realtime?session={live.session['id']}"
+        async with (
+            connect(address, proxy=None) as one,
+            connect(address, proxy=None) as other,
+            connect(address, proxy=None) as listener,
+        ):
+            await heard(listener, "lookback.memory.updated")
+            await asyncio.gather(ask(one, "what is it?"), ask(other, "where is it?"))
+            told = [await heard(client, "response.done", 2) for client in (one, other, listener)]
+            await one.send(json.dumps({"type": "lookback.memory.describe"}))
+            *_, described = await heard(listener, "lookback.memory.described")
+    answers = [[event for event in events if "response" in event["type"]] for events in told]
+    assert answers[0] == answers[1] == answers[2]
+    created, done = (
+        [e["response"] for e in answers[2] if e["type"] == f"response.{kind}"]
+        for kind in ("created", "done")
+    )
+    assert [e["id"] for e in created] == [e["id"] for e in done]
+    assert {e["status"] for e in done} <= {"completed", "incomplete"}
+    assert [e["lookback"]["turns_kept"] for e in done] == [0, 1]
+    started = [e["response_id"] for e in answers[2] if e["type"] == "lookback.response.started"]
+    assert started == [e["id"] for e in done]
+    description = described["description"]
+    shares = base64.b64decode(description["shares"])
+    assert len(shares) == len(description["frames"]) * description["patches"] > 0
 
 
 @pytest.mark.parametrize("name", ["worker", "gateway", "broker"])

@@ -99,16 +99,15 @@ def strip_alpha(page: Page, share: float) -> int:
     )
 
 
-def strip_colour(page: Page) -> str:
-    """Of the newest frame."""
-    return str(
-        page.evaluate(
-            """() => {
-              const strip = document.querySelector("#strip");
-              const { data } = strip.getContext("2d").getImageData(strip.width - 1, 4, 1, 1);
-              return `rgb(${data[0]}, ${data[1]}, ${data[2]})`;
-            }"""
-        )
+def strip_is_drawn_in(page: Page, colour: str) -> None:
+    """Waits until the newest frame has this colour."""
+    page.wait_for_function(
+        """(colour) => {
+          const strip = document.querySelector("#strip");
+          const { data } = strip.getContext("2d").getImageData(strip.width - 1, 4, 1, 1);
+          return `rgb(${data[0]}, ${data[1]}, ${data[2]})` === colour;
+        }""",
+        arg=colour,
     )
 
 
@@ -214,10 +213,13 @@ def test_a_long_memory_fits_a_small_phone_in_the_dark(browser: Browser, service:
         "Something is kept of 2,880 frames from 0:00 to 23:59:30; 1 of them is whole."
     )
     assert 0 < strip_alpha(page, 0.3) < strip_alpha(page, 0.999) == 255
-    dark = strip_colour(page)
+    accent = "getComputedStyle(document.querySelector('#strip')).color"
+    dark = page.evaluate(accent)
+    strip_is_drawn_in(page, dark)
     page.emulate_media(color_scheme="light")
-    light = page.evaluate("getComputedStyle(document.querySelector('#strip')).color")
-    assert strip_colour(page) == light != dark
+    light = page.evaluate(accent)
+    assert light != dark
+    strip_is_drawn_in(page, light)
     page.locator("#strip").tap(position={"x": 1, "y": 20})
     expect(page.locator('[data-memory="frame"]')).to_contain_text(
         re.compile(r"^\d:\d\d: [345] % kept, in 12 of 12 patches")

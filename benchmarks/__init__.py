@@ -6,9 +6,12 @@ A benchmark is a module with `DESCRIPTION` and `run(...) -> dict`, whose result 
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import compress, ttft
+from benchmarks import compress, endless, ingest, sessions, ttft
 
 BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
     "compress": compress.run,
+    "endless": endless.run,
+    "ingest": ingest.run,
+    "sessions": sessions.run,
     "ttft": ttft.run,
 }

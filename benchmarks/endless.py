@@ -26,12 +26,14 @@ from typing import Any, Final
 
 import torch
 
+from benchmarks.errors import OptionError
 from benchmarks.scenes import KINDS, RECENT_SECONDS, Scene, Stream, read_scenes, right
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.session import Session
 from model_worker.settings import SHIPPED_MODEL
+from model_worker.timeline import Positions
 
 DESCRIPTION = "hours of stream at 1 frame a second: bytes, times and answers, hour by hour"
 
@@ -139,6 +141,7 @@ def run(
     model: str | Path = SHIPPED_MODEL,
     budget_tokens: int | None = None,
     policy: str | CompressionPolicy = "infinipot_v",
+    positions: Positions = "native",
     questions: int = 320,
     streams: int = 4,
     repeats: int = 20,
@@ -148,19 +151,21 @@ def run(
     """A point at minute 10, at every whole hour and at the end.
 
     `questions` are asked before each point; `streams` streams make the first one; times are
-    medians over `repeats`. Interrupted, it returns the points that it has. Raises ValueError for
+    medians over `repeats`. Interrupted, it returns the points that it has. Raises OptionError for
     `hours` that are no number of at least ten minutes.
     """
     if not FIRST_POINT <= hours * 3600 < math.inf:
-        raise ValueError(
-            f"hours must be at least {math.ceil(FIRST_POINT / 0.36) / 10_000} (the first point is "
+        raise OptionError(
+            f"hours must be a number of at least {math.ceil(FIRST_POINT / 0.36) / 10_000} (the first point is "
             f"minute 10), not {hours}"
         )
     engine = Engine.load(model, threads=threads)
     scenes = read_scenes(engine.frame_size, engine.max_pixels)
 
     def begin(seed: int) -> Watcher:
-        session = engine.open_session(budget_tokens=budget_tokens, policy=policy, history_turns=0)
+        session = engine.open_session(
+            budget_tokens=budget_tokens, policy=policy, positions=positions, history_turns=0
+        )
         return Watcher(session, scenes, seed)
 
     plan = Plan(questions, streams, repeats)
@@ -170,7 +175,7 @@ def run(
     interrupted = False
     try:
         for end in _ends(hours):
-            progress(f"hour {watcher.seconds / 3600:.0f} of {hours:g}")
+            progress(f"hour {watcher.seconds / 3600:.2f} of {hours:g}")
             point, marks = _point(watcher, end, begin, plan)
             points.append(point)
             exams.append(marks)
@@ -185,6 +190,7 @@ def run(
         "threads": torch.get_num_threads(),
         "budget_tokens": budget_tokens or engine.default_budget_tokens,
         "policy": policy if isinstance(policy, str) else policy.name,
+        "positions": positions,
         "hours": points[-1]["hour"],
         "interrupted": interrupted,
         **_compared(points, exams),

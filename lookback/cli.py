@@ -183,9 +183,17 @@ def models(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="Which one; `list` names them.")], json: Json = False
+    name: Annotated[str, typer.Argument(help="Which one; `list` names them.")],
+    hours: Annotated[
+        float | None, typer.Option(help="Of `endless`: hours of stream; 24 by default.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Of `sessions`: live seconds a point; 25 by default.")
+    ] = None,
+    json: Json = False,
 ) -> None:
     """Run a benchmark. It reports; it does not pass or fail."""
     from lookback.bench import run as measure
 
-    raise typer.Exit(measure(name, json_wanted=json))
+    options = {"hours": hours, "seconds": seconds}
+    raise typer.Exit(measure(name, json_wanted=json, options=options))

@@ -7,6 +7,8 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted, Span
 from messages.questions import Ask, Cancel
@@ -339,3 +341,63 @@ async def test_an_answer_whose_end_was_lost_ends_when_the_next_begins() -> None:
         both.end(first)
         both.end(second)
         assert both.ended() == [(first, "failed"), (second, "completed")]
+
+
+_STEPS = st.sampled_from(
+    ("ask", "cancel", "begin", "delta", "end", "withdraw", "break", "mend", "stall", "go", "wait")
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(_STEPS, st.integers(0, 5)), max_size=40), st.booleans())
+def test_whatever_happens_every_response_ends_once(
+    steps: list[tuple[str, int]], seen: bool
+) -> None:
+    async def play() -> Both:
+        async with talking(seen=seen) as both:
+            asked: list[str] = []
+            for step, which in steps:
+                await _play(both, asked, step, asked[which] if which < len(asked) else "unknown")
+            both.conversation.seen()
+            both.open.set()
+            await both.settled()
+            both.conversation.fail("The session was closed.")
+            return both
+
+    both = asyncio.run(play())
+    created = [e["response"]["id"] for e in both.told if e["type"] == "response.created"]
+    ended = [response for response, _ in both.ended()]
+    assert sorted(ended) == sorted(created)
+    asks = [message.response for message in both.sent if isinstance(message, Ask)]
+    assert asks == [response for response in created if response in asks]
+
+
+async def _play(both: Both, asked: list[str], step: str, response: str) -> None:
+    match step:
+        case "ask":
+            with contextlib.suppress(ClientError):  # too many
+                asked.append(await both.ask(f"question {len(asked)}"))
+        case "cancel":
+            with contextlib.suppress(ClientError):  # it has ended
+                await both.cancel(response)
+        case "begin":
+            both.begin(response)
+        case "delta":
+            both.conversation.delta(AnswerDelta("s", response, 0, "text"))
+        case "end":
+            both.end(response)
+        case "withdraw":
+            both.end(response, "cancelled")
+        case "break":
+            both.reachable = False
+        case "mend":
+            both.reachable = True
+        case "stall":
+            both.open.clear()
+        case "go":
+            both.open.set()
+            both.conversation.seen()
+            await both.settled()
+        case _:
+            both.conversation.tick(monotonic() + 200)
+            await both.settled()

@@ -134,8 +134,8 @@ class Engine:
         `history_turns` earlier turns are prefilled again with a question. Positions are made
         compact before they reach `longest_position` (None: the model's trained range), or in
         every compression pass where `positions` is "compact". `instructions` are the system
-        prompt. Raises ValueError where one of them cannot be, and PoolFull where the reserved
-        memory has no room.
+        prompt. Raises ValueError where one of them cannot be or the device has no room, and
+        PoolFull where what was reserved has none.
         """
         budget = self.default_budget_tokens if budget_tokens is None else budget_tokens
         if positions not in get_args(Positions):
@@ -145,6 +145,7 @@ class Engine:
         self._check_positions(shape, longest_position or self.adapter.longest_position)
         chosen = make_policy(policy) if isinstance(policy, str) else policy
         chosen.recent_frames(shape.cap, shape.budget, self.adapter.most_tokens_per_unit)
+        self._check_bytes(shape)
         return Session(
             self.adapter,
             shape,
@@ -172,6 +173,16 @@ class Engine:
             raise ValueError(
                 f"a budget of {shape.budget} tokens needs {needed} positions and the model has "
                 f"{longest}: lower budget_tokens"
+            )
+
+    def _check_bytes(self, shape: CacheShape) -> None:
+        """Before anything is allocated; what was reserved is there."""
+        free = free_bytes(self.device) if self.pool.bytes is None else None
+        wanted = self.pool.used_bytes + shape.bytes(self.adapter.dtype)
+        if free is not None and wanted > free:
+            raise ValueError(
+                f"a budget of {shape.budget} tokens takes {wanted / 1e9:.2f} GB and {self.device} "
+                f"has {free / 1e9:.2f} GB free: lower budget_tokens"
             )
 
     def _shape(self, budget_tokens: int, instructions: str = "") -> CacheShape:

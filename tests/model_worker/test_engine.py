@@ -167,6 +167,8 @@ def test_more_than_the_device_has_is_not_reserved(llava: Engine) -> None:
     engine = Engine(llava.adapter, "fresh")
     with pytest.raises(ModelError, match="lower kv_bytes, max_sessions or budget_tokens"):
         engine.reserve(10**15)
+    with pytest.raises(ValueError, match="GB free: lower budget_tokens"):
+        engine.open_session(budget_tokens=10**10, longest_position=10**12)
     session = engine.open_session()
     with pytest.raises(ValueError, match="before the first session"):
         engine.reserve(10**7)

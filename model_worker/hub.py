@@ -94,8 +94,8 @@ def _cached(name: str, revision: str | None, files: list[str], unreachable: str)
         there = "not whole" if "incomplete" in str(error) else "not"
         raise ModelError(
             f"{name}{at} is no local folder and {there} in the cache {constants.HF_HUB_CACHE}, and "
-            f"it could not be fetched from the hub ({unreachable}): give a folder, or fetch it where "
-            "there is a network and copy the cache"
+            f"it could not be fetched from the hub ({unreachable}): give a folder, or fetch it "
+            "where there is a network and copy the cache"
         ) from error
     return Path(found)
 

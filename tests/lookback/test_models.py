@@ -1,8 +1,9 @@
 """Families and checkpoints by arithmetic: figures are those of the engine, without weights."""
 
 import json
+import os
+import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from model_worker import families
 from model_worker.checkpoint import describe_checkpoint
 from model_worker.engine import Engine
 from model_worker.families import find_family
-from tests.lookback.conftest import ROOT
+from tests.lookback.conftest import ROOT, command
 from tests.model_worker.conftest import BUILDERS
 
 # The towers of the published checkpoints, in the names of their configs.
@@ -129,6 +130,27 @@ def test_json_is_one_object(folders: dict[str, Path]) -> None:
     assert row["tokens_per_unit"] > 144  # the words around it count
 
 
+def test_a_hub_id_is_found_in_the_cache_that_a_variable_names(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    kept = tmp_path / "models--owner--tiny"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "v1").write_text(commit)
+    shutil.copytree(folders["qwen2_5_vl"], kept / "snapshots" / commit)
+    done = subprocess.run(
+        command("models", "owner/tiny", "--revision", "v1", "--json"),
+        env=os.environ | {"HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["models"][0]["name"] == "owner/tiny"
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -144,11 +166,3 @@ def test_refusals_are_one_line(arguments: list[str], words: str) -> None:
     assert status != 0
     assert words in text
     assert len(text.splitlines()) == 1
-
-
-def test_no_web_framework_and_no_server_is_loaded() -> None:
-    program = (
-        "import sys, lookback.models; sys.exit('fastapi' in sys.modules or "
-        "any(name.split('.')[0] == 'server' for name in sys.modules))"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False, cwd=ROOT).returncode == 0

@@ -71,6 +71,21 @@ def test_a_mixture_of_experts_within_a_known_family_is_refused(
         read_config(folder)
 
 
+def test_a_hub_id_in_the_cache_loads_without_a_network(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    kept = tmp_path / "cache" / "models--owner--tiny"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "v1").write_text(commit)
+    shutil.copytree(folder, kept / "snapshots" / commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert Engine.load("owner/tiny", revision="v1").name == "owner/tiny"
+    with pytest.raises(ModelError, match="owner/tiny is no local folder and not in the cache"):
+        Engine.load("owner/tiny")
+
+
 def test_an_engine_says_which_models_are_none_of_its_own(folder: Path) -> None:
     change(folder / "config.json", model_type="qwen2")
     with pytest.raises(ModelError, match=r"text-only model.*known: internvl, .*llava_onevision"):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers.utils import logging
 
 from model_worker import checkpoint
@@ -105,6 +106,23 @@ def test_a_checkpoint_is_described_without_its_weights(folder: Path) -> None:
 def test_without_weights_nothing_is_loaded(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     assert "holds no weights" in refusal(folder)
+
+
+def test_shards_are_as_good_as_one_file_and_none_may_be_missing(folder: Path) -> None:
+    whole = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    files = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    places = {name: files[index % 2] for index, name in enumerate(sorted(whole))}
+    for file in files:
+        held = {name: whole[name] for name in whole if places[name] == file}
+        save_file(held, folder / file, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": places}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    model = load_checkpoint(folder, CPU, torch.float32).model
+    name = next(name for name in whole if name.endswith("layers.2.mlp.up_proj.weight"))
+    assert torch.equal(model.get_decoder().layers[2].mlp.up_proj.weight, whole[name])
+    (folder / files[1]).unlink()
+    assert f"lacks 1 of 2 files of weights that its index names: {files[1]}" in refusal(folder)
 
 
 def test_weights_are_not_taken_from_pickles(folder: Path) -> None:

@@ -37,8 +37,8 @@ def find_quantizer(quantization: str) -> Callable[[Any, torch.device], None] | N
         return _bitsandbytes_int8 if quantization == "int8" else _bitsandbytes_int4
     packages = "torchao or bitsandbytes" if quantization == "int8" else "bitsandbytes"
     raise ModelError(
-        f"quantization {quantization} needs {packages}, which is not installed: "
-        "pip install 'lookback[quantized]', or take quantization none"
+        f"quantization {quantization} needs the package {packages}, which is not installed: pip "
+        f"install {packages.split()[0]}, or take quantization none"
     )
 
 

@@ -74,14 +74,13 @@ def check_loaded(folder: Path, info: dict[str, Any]) -> None:
     if info["mismatched_keys"]:
         name, found, wanted = min(info["mismatched_keys"])
         raise ModelError(
-            f"{len(info['mismatched_keys'])} tensors in {folder} have other shapes than its "
-            f"config.json says, such as {name}: {tuple(found)} instead of {tuple(wanted)}; config "
-            "and weights are not of one model"
+            f"{folder} has tensors of other shapes than its config.json says, such as {name}: "
+            f"{tuple(found)} instead of {tuple(wanted)}; config and weights are not of one model"
         )
     if info["missing_keys"]:
         missing = sorted(info["missing_keys"])
         raise ModelError(
-            f"{folder} lacks {len(missing)} tensors of the model that its config.json describes: "
+            f"{folder} lacks tensors of the model that its config.json describes: "
             f"{_some(missing)}; fetch the checkpoint again, or correct the config"
         )
 
@@ -103,7 +102,7 @@ def check_finite(folder: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:
     if bad:
         dtype = str(bad[0][1].dtype).removeprefix("torch.")
         raise ModelError(
-            f"{len(bad)} tensors in {folder} hold NaN or infinite values as {dtype}: "
+            f"{folder} holds NaN or infinite values as {dtype} in "
             f"{_some([name for name, _ in bad])}; fetch the checkpoint again"
             + (", or take bfloat16, whose range is wider" if dtype == "float16" else "")
         )

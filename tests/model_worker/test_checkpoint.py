@@ -139,14 +139,14 @@ def test_broken_weights_are_named(folder: Path, kept: int) -> None:
 
 def test_missing_tensors_are_not_made_up(folder: Path, spoil: Any) -> None:
     spoil(folder, lambda weights: [weights.pop(name) for name in list(weights) if ".0.mlp" in name])
-    assert re.search(r"lacks 7 tensors .*: .*layers\.0\.mlp.* and 4 more", refusal(folder))
+    assert re.search(r"lacks tensors .*: .*layers\.0\.mlp.* and 4 more", refusal(folder))
 
 
 def test_tensors_of_another_shape_are_not_made_up(folder: Path) -> None:
     text = json.loads((folder / "config.json").read_text())["text_config"]
     change(folder / "config.json", text_config=text | {"intermediate_size": 72})
     said = refusal(folder)
-    assert re.search(r"9 tensors .*: \(48, 64\) instead of \(48, 72\)", said)
+    assert re.search(r"other shapes .*: \(48, 64\) instead of \(48, 72\)", said)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -158,9 +158,7 @@ def test_a_value_that_is_none_is_found_wherever_it_is(
         weights[name][17, 5] = value
 
     spoil(folder, put)
-    said = refusal(folder)
-    assert "1 tensors" in said
-    assert "layers.1.self_attn.k_proj.weight" in said
+    assert re.search(r"NaN .* in \S*layers\.1\.self_attn\.k_proj\.weight; fetch", refusal(folder))
 
 
 def test_values_beyond_the_range_of_a_dtype_are_found(folder: Path, spoil: Any) -> None:
@@ -171,7 +169,7 @@ def test_values_beyond_the_range_of_a_dtype_are_found(folder: Path, spoil: Any) 
 
     spoil(folder, put)
     load_checkpoint(folder, CPU, torch.bfloat16)
-    with pytest.raises(ModelError, match=r"as float16: .*up_proj.*take bfloat16"):
+    with pytest.raises(ModelError, match=r"as float16 in .*up_proj.*take bfloat16"):
         load_checkpoint(folder, CPU, torch.float16)
 
 

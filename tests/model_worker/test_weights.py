@@ -66,7 +66,7 @@ def test_a_pointer_where_weights_should_be_is_named(tmp_path: Path) -> None:
 
 def test_only_a_few_of_many_missing_tensors_are_named() -> None:
     info = {"mismatched_keys": set(), "missing_keys": {f"t{number}" for number in range(9)}}
-    with pytest.raises(ModelError, match=r"lacks 9 tensors .*: t0, t1, t2 and 6 more; fetch"):
+    with pytest.raises(ModelError, match=r"lacks tensors .*: t0, t1, t2 and 6 more; fetch"):
         check_loaded(Path("model"), info)
     check_loaded(Path("model"), {"mismatched_keys": set(), "missing_keys": set()})
 
@@ -77,7 +77,7 @@ def test_only_a_few_of_many_missing_tensors_are_named() -> None:
 def test_one_bad_value_is_found_anywhere(dtype: torch.dtype, value: float, place: int) -> None:
     bad = torch.randn(67).to(dtype)
     bad[place] = value
-    with pytest.raises(ModelError, match=r"1 tensors in model .*: bad; fetch"):
+    with pytest.raises(ModelError, match=r"model holds NaN .* in bad; fetch"):
         check_finite(Path("model"), [("good", torch.randn(9)), ("bad", bad)])
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Literal
 
-from messages.answers import AnswerDelta, AnswerDone, AnswerStarted, Span
+from messages.answers import AnswerDone
 from messages.codec import ToGateway
 from messages.frames import Frame
 from messages.keys import RING
@@ -25,12 +25,12 @@ from messages.sessions import (
     SessionRefused,
 )
 from model_worker.admission import Admission
-from model_worker.decoding import Sampling
 from model_worker.engine import Engine
 from model_worker.mailbox import Abandon, Mail
 from model_worker.pace import Pace
-from model_worker.scheduler import MAX_WAITING_QUESTIONS, Scheduler, Stage, Turn
-from model_worker.seat import Intake, Reply, Seat
+from model_worker.replies import Replies
+from model_worker.scheduler import MAX_WAITING_QUESTIONS, Scheduler, Turn
+from model_worker.seat import Intake, Reply, Seat, shown
 from model_worker.timeline import Positions
 from model_worker.work import Work, advance
 
@@ -68,6 +68,7 @@ class Runner:
         self._positions: Positions = positions
         self._scheduler = Scheduler(max_answers)
         self._pace = Pace(max_batch)
+        self._replies = Replies(emit)
         self._seats: dict[str, Seat] = {}
         self._watched: deque[float] = deque(maxlen=1024)
 
@@ -100,9 +101,12 @@ class Runner:
             seat.lane.add_frame(mail, now)
             seat.changed = True
         elif isinstance(mail, Ask):
+            if mail.response in seat.asked:
+                return  # the broker's client sends again what it is not sure of
             if seat.lane.add_question(mail, now):
+                seat.asked.append(mail.response)
                 with self._alone(seat):
-                    seat.moments[mail.response] = seat.memory.moment()
+                    seat.times[mail.response] = seat.now()
             else:
                 message = f"{MAX_WAITING_QUESTIONS} questions wait already; ask again later."
                 self._emit(AnswerDone(mail.session, mail.response, "failed", message=message))
@@ -140,12 +144,12 @@ class Runner:
                 self._emit(SessionRefused(request.session, str(error)))
                 return
             except Exception as error:  # out of memory, most of all: the others go on
-                log.exception("session %s cannot be opened", request.session)
+                log.exception("session %s cannot be opened", shown(request.session))
                 self._emit(SessionRefused(request.session, _explained(error), 5.0))
                 return
             seat = Seat(memory, self._scheduler.open(request.session), wanted)
             self._seats[request.session] = seat
-            log.info("session %s opened, %.1f MB", request.session, wanted / 1e6)
+            log.info("session %s opened, %.1f MB", shown(request.session), wanted / 1e6)
         view = seat.memory.memory
         self._emit(
             SessionOpened(
@@ -159,7 +163,7 @@ class Runner:
 
     def _cancel(self, seat: Seat, response: str) -> None:
         if seat.lane.withdraw(response):
-            seat.moments.pop(response, None)
+            seat.times.pop(response, None)
             self._emit(AnswerDone(seat.lane.session, response, "cancelled"))
         elif seat.reply is not None and seat.reply.ask.response == response:
             seat.reply.answer.cancel()
@@ -170,7 +174,7 @@ class Runner:
         """One turn of bounded work, of all sessions together; false where there was none."""
         began = time.monotonic()
         turn = self._next_turn()
-        doing = [(seat, reply.answer, reply) for seat, reply in self._replies(turn)]
+        doing = [(seat, reply.answer, reply) for seat, reply in self._answers(turn)]
         intakes = [(seat, intake.watch, intake) for seat, intake in self._intakes(turn)]
         planned: list[tuple[Seat, Work, Reply | Intake]] = [*doing, *intakes]
         jobs = [job for job in planned if self._sits(job[0])]
@@ -182,7 +186,7 @@ class Runner:
                 if place in failures:
                     raise failures[place]
                 if isinstance(job, Reply):
-                    self._heard(seat, job)
+                    self._replies.heard(seat, job)
                 else:
                     self._seen(seat, job)
         if jobs and turn.prefill is None:  # a prompt takes as long as it is long
@@ -224,18 +228,18 @@ class Runner:
         """Whether the session is still open."""
         return self._seats.get(seat.lane.session) is seat
 
-    def _replies(self, turn: Turn) -> Iterator[tuple[Seat, Reply]]:
+    def _answers(self, turn: Turn) -> Iterator[tuple[Seat, Reply]]:
         """The answers of a turn; the one to be prefilled is begun where it is not yet."""
         for session in (*turn.decode, turn.prefill):
             seat = self._seats.get(session) if session is not None else None
             if seat is None:
                 continue
             with self._alone(seat):
-                reply = seat.reply or self._begin(seat)
+                reply = seat.reply or self._replies.begin(seat)
                 if reply is not None and reply.answer.running:
                     yield seat, reply
                 elif reply is not None:
-                    self._heard(seat, reply)  # it was cancelled since
+                    self._replies.heard(seat, reply)  # it was cancelled since
 
     def _intakes(self, turn: Turn) -> Iterator[tuple[Seat, Intake]]:
         """The frames of a turn."""
@@ -255,78 +259,10 @@ class Runner:
                 if intake is not None:
                     yield seat, intake
 
-    def _heard(self, seat: Seat, reply: Reply) -> None:
-        """An answer has come on by one piece."""
-        answer, session = reply.answer, seat.lane.session
-        piece, ended = answer.read(), not answer.running
-        if answer.completion_tokens or ended:
-            seat.lane.stage = Stage.DECODE
-            self._announce(seat, reply)
-        if piece:
-            reply.first_text_at = reply.first_text_at or time.monotonic()
-            self._emit(AnswerDelta(session, reply.ask.response, reply.pieces, piece))
-            reply.pieces += 1
-        if ended:
-            self._finish(seat, reply)
-
     def _seen(self, seat: Seat, intake: Intake) -> None:
         """Frames have reached memory."""
         seat.newest_captured_at = intake.frames[-1].what.captured_at
         self._watched.extend([time.monotonic()] * len(intake.frames))
-
-    def _begin(self, seat: Seat) -> Reply | None:
-        """Start the oldest waiting question; None where it is refused."""
-        waiting = seat.lane.questions[0]
-        ask = waiting.what
-        moment = seat.moments.pop(ask.response, None)
-        try:
-            sampling = Sampling(ask.max_tokens, ask.temperature, ask.top_p, ask.seed, ask.stop)
-            answer = seat.memory.ask(ask.text, sampling, moment)
-        except ValueError as error:  # QuestionError, or a sampling that cannot be
-            seat.lane.questions.popleft()
-            self._emit(AnswerDone(ask.session, ask.response, "failed", message=str(error)))
-            return None
-        seat.lane.take_question()
-        seat.reply = Reply(ask, answer, waiting.since, time.monotonic())
-        return seat.reply
-
-    def _announce(self, seat: Seat, reply: Reply) -> None:
-        if reply.announced:
-            return
-        reply.announced = True
-        span = None
-        if reply.answer.span is not None:
-            age = max(0.0, time.time() - (seat.newest_captured_at or time.time()))
-            span = Span(*reply.answer.span, newest_age=age)
-        self._emit(
-            AnswerStarted(
-                reply.ask.session,
-                reply.ask.response,
-                span,
-                turns_kept=reply.answer.turns_kept,
-                turns_forgotten=reply.answer.turns_forgotten,
-            )
-        )
-
-    def _finish(self, seat: Seat, reply: Reply) -> None:
-        answer = reply.answer
-        assert answer.status != "running"
-        first = reply.first_text_at or time.monotonic()
-        self._emit(
-            AnswerDone(
-                reply.ask.session,
-                reply.ask.response,
-                answer.status,
-                text=answer.text,
-                prompt_tokens=answer.prompt_tokens,
-                completion_tokens=answer.completion_tokens,
-                queue_seconds=reply.started_at - reply.asked_at,
-                ttft_seconds=first - reply.asked_at,
-            )
-        )
-        seat.reply = None
-        seat.lane.stage = Stage.IDLE
-        seat.changed = True
 
     def _tell(self) -> None:
         """The state of every memory that changed, at most every STATUS_SECONDS each."""
@@ -345,7 +281,7 @@ class Runner:
         try:
             yield
         except Exception as error:
-            log.exception("session %s failed", seat.lane.session)
+            log.exception("session %s failed", shown(seat.lane.session))
             self._close(seat, "failed", _explained(error))
 
     def _close(self, seat: Seat, reason: Reason, message: str = "") -> None:
@@ -365,9 +301,9 @@ class Runner:
         try:
             seat.memory.close()
         except Exception:  # it is forgotten all the same
-            log.exception("session %s did not close cleanly", session)
+            log.exception("session %s did not close cleanly", shown(session))
         self._emit(SessionClosed(session, reason, message))
-        log.info("session %s: %s %s", session, reason, message)
+        log.info("session %s: %s %s", shown(session), reason, message)
 
     def close_all(self, message: str) -> None:
         """The worker stops."""

@@ -1,6 +1,9 @@
 """One open session as its worker sees it: memory, lane, and the answer in progress."""
 
+import time
+from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from messages.frames import Frame, FrameRejected
 from messages.memory import MemoryDescribed
@@ -15,6 +18,14 @@ from model_worker.watch import Watch
 
 Size = tuple[int, int]
 
+_REMEMBERED: Final = 64  # questions; more than can wait
+_SHOWN: Final = 8
+
+
+def shown(session: str) -> str:
+    """A session's id in a log: who knows all of it may use the session."""
+    return session[:_SHOWN]
+
 
 @dataclass
 class Reply:
@@ -24,6 +35,7 @@ class Reply:
     answer: Answer
     asked_at: float
     started_at: float
+    newest_age: float
     first_text_at: float | None = None
     announced: bool = False
     pieces: int = 0
@@ -37,18 +49,34 @@ class Intake:
     frames: list[Waiting[Frame]]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The time at which a question was asked: the memory then, None before the first frame, and
+    the age of its newest frame in seconds."""
+
+    moment: Moment | None
+    newest_age: float
+
+
 @dataclass
 class Seat:
-    """One open session. `moments` has, by response, when each waiting question was asked."""
+    """One open session. `times` has, by response, when each waiting question was asked; `asked`
+    the latest responses."""
 
     memory: Session
     lane: Lane
     kv_bytes: int
     reply: Reply | None = None
-    moments: dict[str, Moment | None] = field(default_factory=dict)
+    times: dict[str, Asked] = field(default_factory=dict)
+    asked: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     newest_captured_at: float | None = None
     changed: bool = False
     told_at: float = 0.0
+
+    def now(self) -> Asked:
+        """The present, for a question that is asked."""
+        age = 0.0 if self.newest_captured_at is None else time.time() - self.newest_captured_at
+        return Asked(self.memory.moment(), max(0.0, age))
 
     def take(
         self, count: int, size: Size | None, max_pixels: int

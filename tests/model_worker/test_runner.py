@@ -7,6 +7,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.codec import ToGateway
@@ -262,6 +263,32 @@ def test_each_question_is_about_the_time_when_it_was_asked(driven: Driven) -> No
     assert (first.response, first.span and first.span.end) == ("r1", 1.0)
     assert (second.response, second.span and second.span.end) == ("r2", 2.0)
     assert [done.response for done in driven.all(AnswerDone)] == ["r1", "r2"]
+
+
+def test_an_answer_says_how_old_its_newest_frame_was_when_it_was_asked(driven: Driven) -> None:
+    driven.hear(OpenSession("a"))
+    driven.hear(replace(frame(0), captured_at=time.time() - 100)).work()
+    driven.hear(Ask("a", "r1", "what?", max_tokens=20, temperature=2.0, seed=1))
+    driven.hear(Ask("a", "r2", "what?", max_tokens=2), replace(frame(1), captured_at=time.time()))
+    driven.work()
+    driven.hear(Ask("a", "r3", "what?", max_tokens=2)).work()
+    ages = [started.span.newest_age for started in driven.all(AnswerStarted) if started.span]
+    assert ages[0] == pytest.approx(100, abs=20)
+    assert ages[1] == pytest.approx(100, abs=20)
+    assert ages[2] < 20
+
+
+def test_a_question_that_comes_twice_is_answered_once(
+    driven: Driven, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    driven.hear(OpenSession("a" * 22))
+    watch(driven, 1, "a" * 22)
+    ask = Ask("a" * 22, "r", "what?", max_tokens=3)
+    driven.hear(ask, ask).work().hear(ask).work()
+    assert len(driven.all(AnswerDone, "a" * 22)) == 1
+    assert "a" * 8 in caplog.text
+    assert "a" * 9 not in caplog.text, "an id is a key"
 
 
 def test_no_frame_is_lost_for_a_question_that_waits(driven: Driven) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 import torch
 import transformers
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -165,35 +166,40 @@ def published(known: Published, budget: int | None, fps: float, dtype: str) -> R
 
 
 def show(rows: Sequence[Row], fps: float, dtype: str, console: Console) -> None:
-    """A line for each row, grouped by family, and what the figures mean."""
-    table = Table(title=f"Checkpoints: KV in {dtype}, frames at {fps:g} a second")
-    for column in ("family", "checkpoint", "knows time by"):
-        table.add_column(column, overflow="fold")
-    for column in ("unit", "tokens/frame", "KV/token", "budget", "remembers", "KV/session"):
-        table.add_column(column, justify="right")
-    for before, row in zip([None, *rows], rows, strict=False):
-        new = before is None or before.family != row.family
-        about = "" if row.exact else "≥ "
-        words = about if "words" in row.time else ""
-        table.add_row(
-            f"{row.family}\n({row.model_type})" if new else "",
+    """The families of these rows, the rows, and what the figures mean."""
+    families = Table("family", "model_type", "unit", "knows time by", box=SIMPLE_HEAD)
+    for model_type, row in {row.model_type: row for row in rows}.items():
+        unit = f"{row.frames_per_unit} frame{'s' * (row.frames_per_unit > 1)}"
+        families.add_row(row.family, model_type, unit, row.time)
+    checkpoints = Table(box=SIMPLE_HEAD)
+    checkpoints.add_column("checkpoint", overflow="fold")
+    for column in ("tokens/frame", "KV/token", "budget", "span", "KV/session"):
+        checkpoints.add_column(column, justify="right")
+    for row in rows:
+        more = "" if row.exact else "≥ "
+        words = more if "words" in row.time else ""
+        checkpoints.add_row(
             row.name,
-            row.time if new else "",
-            f"{row.frames_per_unit} frame{'s' * (row.frames_per_unit > 1)}",
-            f"{words}{row.tokens_per_frame:g}",
+            f"{words}{row.tokens_per_frame:.3g}",
             _bytes(row.kv_bytes_per_token),
             f"{row.budget_tokens}",
             f"{row.seconds_remembered:.0f} s",
-            about + _bytes(row.kv_bytes_per_session),
+            more + _bytes(row.kv_bytes_per_session),
         )
-    console.print(table)
+    console.print(families, checkpoints, sep="")
     console.print(
-        "remembers: with every token kept; compression spreads the same tokens over a longer span."
-        "\n≥: from the published config, without the words around frames and without the room for "
-        "a block of frames, question and answer; `lookback models FOLDER_OR_ID` counts them.",
+        f"KV memory in {dtype}; span: what a session remembers at {fps:g} fps with "
+        "every token kept. Compression spreads the same tokens over a longer span, more thinly.",
         style="dim",
         highlight=False,
     )
+    if not all(row.exact for row in rows):
+        console.print(
+            "≥: from the published config, without the words around frames and the room for a "
+            "block of frames, question and answer. `lookback models FOLDER_OR_ID` counts them.",
+            style="dim",
+            highlight=False,
+        )
 
 
 def _frames(tokens: int, unit: int, frames_per_unit: int) -> int:

@@ -1,14 +1,25 @@
 """Rotating by a difference, and positions without gaps."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import Qwen2Config
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding, apply_rotary_pos_emb
 
+from model_worker.engine import Engine
 from model_worker.memory.cache import BoundedCache, CacheShape
 from model_worker.memory.rotation import compact, rotate
 
+FAMILIES = (
+    "llava_onevision",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "llava_next_video",
+    "smolvlm",
+    "internvl",
+)
 CONFIG = Qwen2Config(hidden_size=128, num_attention_heads=4, max_position_embeddings=40_000)
 ROTARY = Qwen2RotaryEmbedding(CONFIG)
 
@@ -26,6 +37,30 @@ def test_rotating_by_the_difference_is_rotating_afresh() -> None:
     moved = rotate(rotated_afresh(keys, old), old, new, ROTARY.inv_freq)
     assert (moved - rotated_afresh(keys, new)).abs().max() <= 1e-3
     assert (rotated_afresh(keys, old) - rotated_afresh(keys, new)).abs().max() > 0.5
+
+
+@pytest.mark.parametrize("far", [300, 30_000])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_unit_of_each_family_moves_as_if_rotated_afresh(
+    engines: dict[str, Engine], family: str, far: int
+) -> None:
+    """By the family's own rotary embedding: one axis, or sections of channels by axis."""
+    adapter = engines[family].adapter
+    generator = torch.Generator().manual_seed(0)
+    grid = adapter.grid(32, 32)
+    old, new = (adapter.unit_positions(11, start, grid, *adapter.text_room) for start in (far, 17))
+    keys = torch.randn(2, old.shape[1], adapter.head_dim, generator=generator)
+
+    def afresh(positions: torch.Tensor) -> torch.Tensor:
+        axes = positions if adapter.position_axes == 1 else positions[:, None]
+        cos, sin = adapter._decoder.rotary_emb(keys, axes)
+        return apply_rotary_pos_emb(keys[None], keys[None], cos, sin)[1][0]
+
+    moved = rotate(afresh(old), old[0], new[0], adapter.time_frequencies())
+    assert moved.dtype == torch.float32
+    assert (moved - afresh(new)).abs().max() <= 1e-3
+    assert (afresh(old) - afresh(new)).abs().max() > 0.5
+    assert (adapter.position_axes == 3) == (family in ("qwen2_vl", "qwen2_5_vl", "qwen3_vl"))
 
 
 def test_a_hundred_small_moves_drift_less_than_a_thousandth() -> None:

@@ -30,6 +30,8 @@ from messages.sessions import (
     SessionRefused,
 )
 from messages.workers import WorkerCard
+from model_worker.service import EXIT_UNUSABLE, run
+from model_worker.settings import WorkerSettings
 
 WAIT_SECONDS = 60.0
 MAX_SESSIONS = 3
@@ -330,6 +332,29 @@ def test_a_model_that_cannot_be_used_is_one_line_and_its_own_status(
     assert done.returncode == 78
     assert str(tmp_path) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"revision": "v1"}, "has no revision 'v1'"),
+        ({"attention": "flash_attention_2"}, "pip install flash-attn"),
+        ({"quantization": "int4"}, "pip install bitsandbytes"),
+    ],
+)
+def test_what_settings_say_of_loading_is_used(
+    url: str,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    setting: dict[str, str],
+    words: str,
+) -> None:
+    monkeypatch.setattr("model_worker.checkpoint.is_flash_attn_2_available", lambda: False)
+    monkeypatch.setattr("model_worker.quantization.is_bitsandbytes_available", lambda: False)
+    settings = WorkerSettings(broker_url=url, model=str(model), **setting)  # type: ignore[arg-type]
+    assert run(settings) == EXIT_UNUSABLE
+    assert words in capsys.readouterr().err
 
 
 def test_a_broker_that_is_not_there_is_one_line(model: Path, tmp_path: Path) -> None:

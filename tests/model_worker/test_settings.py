@@ -15,7 +15,14 @@ def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("MAX_SESSIONS", "0"), ("DTYPE", "float8"), ("WORKER_NAME", "a*"), ("BUDGET_TOKENS", "many")],
+    [
+        ("MAX_SESSIONS", "0"),
+        ("DTYPE", "float8"),
+        ("WORKER_NAME", "a*"),
+        ("BUDGET_TOKENS", "many"),
+        ("ATTENTION", "fast"),
+        ("QUANTIZATION", "int3"),
+    ],
 )
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"LOOKBACK_{name}", value)

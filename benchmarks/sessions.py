@@ -255,7 +255,7 @@ def _live(worker: Worker, seconds: float, questions_per_second: float) -> dict[s
         "ttft_p99": _percentile(first, 99),
         "itl_p50": _percentile(gaps, 50),
         "itl_p99": _percentile(gaps, 99),
-        "live_frames_per_second": round(len(worker.waits) / taken, 2),
+        "live_frames_per_second": round(len(worker.waits) / max(seconds, taken), 2),
         "longest_frame_wait_seconds": round(float(max(worker.waits)), 5),
         "questions": len(worker.asked),
         "answers": worker.completed,

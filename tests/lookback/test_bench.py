@@ -2,11 +2,13 @@
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from benchmarks.errors import OptionError
 from lookback import bench
 
 FIGURES: dict[str, Any] = {
@@ -38,6 +40,28 @@ def test_names_are_listed_and_unknown_ones_refused(capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "mine: a measurement\n"
     assert bench.run("yours", json_wanted=False) == 2
     assert "there are mine" in capsys.readouterr().err
+
+
+def test_options_reach_the_benchmark_that_takes_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def long(hours: float = 24.0, progress: Callable[[str], None] = print) -> dict[str, Any]:
+        if hours < 1:
+            raise OptionError("hours must be at least 1")
+        progress(f"{hours:g} hours")
+        return {"hours": hours}
+
+    monkeypatch.setattr(bench, "BENCHMARKS", {"long": long, "mine": measure})
+    assert bench.run("long", json_wanted=True, options={"hours": 2.0, "seconds": None}) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {"hours": 2.0}
+    assert shown.err == "long: 2 hours\n"
+    assert bench.run("long", json_wanted=True, options={"hours": None}) == 0
+    assert json.loads(capsys.readouterr().out) == {"hours": 24.0}
+    assert bench.run("mine", json_wanted=True, options={"hours": 2.0}) == 2
+    assert "mine takes no --hours; long does" in capsys.readouterr().err
+    assert bench.run("long", json_wanted=True, options={"hours": 0.5}) == 2
+    assert capsys.readouterr().err == "lookback: hours must be at least 1.\n"
 
 
 def test_figures_are_shown_in_lines_and_tables() -> None:

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lookback.published import PUBLISHED, Published
-from model_worker.checkpoint import describe_checkpoint, read_model_type, resolve_folder
+from model_worker.checkpoint import ModelError, describe_checkpoint, read_model_type, resolve_folder
 from model_worker.engine import Engine
 from model_worker.families import find_family
 from model_worker.settings import SHIPPED_MODEL
@@ -99,7 +99,7 @@ def run(
     if models:
         rows = [inspect(model, budget, fps, dtype, revision) for model in models]
     else:
-        rows = [inspect(str(SHIPPED_MODEL), budget, fps, dtype, None)]
+        rows = [_shipped(budget, fps, dtype)]
         rows += [published(known, budget, fps, dtype) for known in PUBLISHED]
     if json_wanted:
         report = {"fps": fps, "dtype": dtype, "models": [asdict(row) for row in rows]}
@@ -109,7 +109,10 @@ def run(
 
 
 def inspect(model: str, budget: int | None, fps: float, dtype: str, revision: str | None) -> Row:
-    """A checkpoint's row from its config and tokenizer. Raises ModelError."""
+    """A checkpoint's row from its config and tokenizer.
+
+    Raises ModelError, and ValueError for a budget that it cannot have.
+    """
     folder = resolve_folder(model, revision, weights=False)
     family = find_family(read_model_type(folder))
     adapter = family(describe_checkpoint(folder, DTYPES[dtype]))
@@ -118,6 +121,11 @@ def inspect(model: str, budget: int | None, fps: float, dtype: str, revision: st
     per_token = adapter.layers * 2 * adapter.kv_heads * adapter.head_dim * adapter.dtype.itemsize
     known = FAMILIES[adapter.config.model_type]
     unit = adapter.most_tokens_per_unit
+    if tokens // unit * adapter.time_stride(unit) > adapter.longest_position:
+        raise ValueError(
+            f"{engine.name}: a budget of {tokens} tokens is more than the model's "
+            f"{adapter.longest_position} positions hold: lower --budget"
+        )
     frames = _frames(tokens, unit, adapter.frames_per_unit)
     return Row(
         name=engine.name,
@@ -135,8 +143,18 @@ def inspect(model: str, budget: int | None, fps: float, dtype: str, revision: st
         budget_tokens=tokens,
         frames_remembered=frames,
         seconds_remembered=frames / fps,
-        kv_bytes_per_session=engine.session_bytes(max(tokens, unit)),
+        kv_bytes_per_session=engine.session_bytes(tokens),
     )
+
+
+def _shipped(budget: int | None, fps: float, dtype: str) -> Row:
+    """lookback-mini's row, of its own budget where it cannot have this one."""
+    try:
+        return inspect(str(SHIPPED_MODEL), budget, fps, dtype, None)
+    except ModelError:
+        raise
+    except ValueError:
+        return inspect(str(SHIPPED_MODEL), None, fps, dtype, None)
 
 
 def published(known: Published, budget: int | None, fps: float, dtype: str) -> Row:

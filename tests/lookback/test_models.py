@@ -18,6 +18,7 @@ from model_worker import families
 from model_worker.checkpoint import describe_checkpoint
 from model_worker.engine import Engine
 from model_worker.families import find_family
+from model_worker.settings import SHIPPED_MODEL
 from tests.lookback.conftest import ROOT, command
 from tests.model_worker.conftest import BUILDERS
 
@@ -118,6 +119,17 @@ def test_a_published_row_is_arithmetic() -> None:
     assert row.frames_remembered == 82  # 41 units of 144 tokens and two frames
     assert row.seconds_remembered == 164.0
     assert published(known, 143, 1.0, "float32").frames_remembered == 0
+
+
+@pytest.mark.parametrize("budget", [5, 600_000])
+def test_a_budget_that_a_checkpoint_cannot_have_is_refused(budget: int) -> None:
+    status, text = models(str(SHIPPED_MODEL), "--budget", str(budget))
+    assert status == 2
+    assert f"a budget of {budget} tokens is" in text
+    status, text = models("--budget", str(budget), "--json")
+    assert status == 0
+    budgets = [row["budget_tokens"] for row in json.loads(text)["models"]]
+    assert budgets == [216] + [budget] * len(PUBLISHED)
 
 
 def test_json_is_one_object(folders: dict[str, Path]) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -27,6 +27,7 @@ from messages.sessions import (
 from messages.workers import WorkerCard
 from server.broadcast import Broadcast, Event, Subscription
 from server.camera import Camera
+from server.cameras import Cameras
 from server.conversation import Conversation
 from server.errors import ClientError, ServiceError, broker_unavailable, unknown_session
 from server.events import (
@@ -44,15 +45,7 @@ from server.tasks import stop
 
 log = logging.getLogger(__name__)
 
-_COUNTERS_SECONDS = 1.0
 _RECONNECT_SECONDS = 0.5
-_NO_PICTURE: Final = {
-    "none": "start the camera, and ask again once it is seen",
-    "connecting": "the camera is still connecting; ask again in a moment",
-    "live": "the camera has just begun; ask again in a moment",
-    "stalled": "the camera sends nothing; see to it, and ask again",
-    "gone": "the camera has ended; start it again, and ask once it is seen",
-}
 
 
 async def send(broker: Any, message: ToWorker) -> None:
@@ -96,11 +89,9 @@ class Session:
         self._feed = FrameFeed(
             self.id, settings, broker, card.frame_size, card.max_pixels, self._frame_rejected
         )
-        self._camera: Camera | None = None
-        self._camera_lock = asyncio.Lock()
+        self._cameras = Cameras(self.id, self._feed, self._broadcast.show)
         self._created_at = self._left_at = self._asked_at = time.monotonic()
         self._attached = False
-        self._counted: tuple[float, dict[str, int]] = (self._created_at, self._feed.counted())
         self._closed = False
         self._tasks = [
             asyncio.create_task(self._read(), name=f"events of {self.name}"),
@@ -117,7 +108,7 @@ class Session:
         subscription = self._broadcast.subscribe(
             {"type": "session.created", "session": self.described()}, after
         )
-        for event in (self._memory.event(), self._camera_event()):
+        for event in (self._memory.event(), self._cameras.event()):
             if event is not None:
                 subscription.put(self._broadcast.numbered(event))
         return subscription
@@ -159,47 +150,19 @@ class Session:
         # The worker may report a frame before the broker has confirmed it to us.
         if self._memory.frames_seen or self._feed.counters.frames_sent:
             return None
-        advice = _NO_PICTURE[self._camera.state if self._camera else "none"]
-        return ClientError("no_frames_yet", f"No picture has arrived yet: {advice}.")
+        message = f"No picture has arrived yet: {self._cameras.advice}."
+        return ClientError("no_frames_yet", message)
 
     # The camera.
 
     async def watch(self, sdp: str) -> str:
         """Answers a camera's offer; the new camera replaces the one before.
         Raises ClientError."""
-        async with self._camera_lock:
-            camera = Camera(self._feed, self._settings, lambda: self._camera_changed(camera))
-            answer = await camera.answer(sdp)
-            if self._closed:
-                await camera.close()
-                raise unknown_session(self.id)
-            before, self._camera = self._camera, camera
-            self._attached = True
-            self._left_at = time.monotonic()  # it has as long to connect as a client to return
-            if before is not None:
-                await before.close()
-            self._camera_changed(camera)
+        camera = Camera(self._feed, self._settings, lambda: self._cameras.changed(camera))
+        answer = await self._cameras.replace(camera, lambda: camera.answer(sdp))
+        self._attached = True
+        self._left_at = time.monotonic()  # it has as long to connect as a client to return
         return answer
-
-    def _camera_changed(self, camera: Camera) -> None:
-        if camera is self._camera:
-            self._tell_counters()
-
-    def _tell_counters(self) -> None:
-        event = self._camera_event()
-        if event is not None:
-            self._broadcast.show(event)
-
-    def _camera_event(self) -> Event | None:
-        if self._camera is None:
-            return None
-        self._counted = (time.monotonic(), self._feed.counted())
-        return {"type": "lookback.camera.updated", "camera": self._camera_described()}
-
-    def _camera_described(self) -> dict[str, Any]:
-        camera = self._camera
-        state = camera.state if camera else "none"
-        return {"state": state, "message": camera.why if camera else "", **self._feed.counted()}
 
     def _frame_rejected(self, message: str) -> None:
         self._broadcast.publish({"type": "lookback.frame.rejected", "message": message})
@@ -224,7 +187,7 @@ class Session:
         return {
             **self.described(),
             "memory": memory and memory["memory"],
-            "camera": self._camera_described(),
+            "camera": self._cameras.described(),
             "websockets": len(self._broadcast),
             "responses": {
                 "running": self._conversation.running,
@@ -253,9 +216,7 @@ class Session:
         """Tells the frame counters from time to time, where they have changed, and ends answers
         that were lost."""
         self._conversation.tick(now)
-        at, counted = self._counted
-        if now - at >= _COUNTERS_SECONDS and self._feed.counted() != counted:
-            self._tell_counters()
+        self._cameras.tick(now)
 
     async def close(self, reason: str, message: str) -> None:
         """Frees the memory first, then everything else; tells whoever listens."""
@@ -275,9 +236,7 @@ class Session:
             {"type": "lookback.session.closed", "reason": reason, "message": message}
         )
         self._broadcast.end()
-        async with self._camera_lock:
-            if self._camera is not None:
-                await self._camera.close()
+        await self._cameras.close()
 
     async def _send(self, message: ToWorker) -> None:
         await send(self._broker, message)
@@ -319,8 +278,8 @@ class Session:
             case AnswerDone():
                 self._conversation.done(message)
             case MemoryStatus():
-                if message.frames_seen > self._counted[1]["frames_sent"]:
-                    self._tell_counters()  # a frame is told to be sent before it is to be seen
+                if message.frames_seen > self._cameras.frames_told:
+                    self._cameras.tell()  # a frame is told to be sent before it is to be seen
                 self._memory.update(message)
                 if message.frames_seen:
                     self._conversation.seen()

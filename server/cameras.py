@@ -1,0 +1,111 @@
+"""The cameras of one session, one at a time: whoever publishes later replaces who did before.
+
+Knows nothing about how a camera sends its pictures.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Literal, Protocol, TypeVar
+
+from server.broadcast import Event
+from server.errors import unknown_session
+from server.feed import FrameFeed
+
+State = Literal["connecting", "live", "stalled", "gone"]
+_COUNTERS_SECONDS: Final = 1.0
+_NO_PICTURE: Final = {
+    "none": "start the camera, and ask again once it is seen",
+    "connecting": "the camera is still connecting; ask again in a moment",
+    "live": "the camera has just begun; ask again in a moment",
+    "stalled": "the camera sends nothing; see to it, and ask again",
+    "gone": "the camera has ended; start it again, and ask once it is seen",
+}
+
+T = TypeVar("T")
+
+
+class Publisher(Protocol):
+    """Whatever hands pictures to the session's FrameFeed. `why` explains that it is gone."""
+
+    state: State
+    why: str
+
+    async def close(self) -> None:
+        """Ends it; calling it twice does no harm."""
+
+
+class Cameras:
+    """tell: to everybody who listens; what it tells is a state."""
+
+    def __init__(self, session: str, feed: FrameFeed, tell: Callable[[Event], object]) -> None:
+        self._session = session
+        self._feed = feed
+        self._tell = tell
+        self._current: Publisher | None = None
+        self._lock = asyncio.Lock()
+        self._closed = False
+        self._told: tuple[float, dict[str, int]] = (time.monotonic(), feed.counted())
+
+    async def replace(self, publisher: Publisher, begin: Callable[[], Awaitable[T]]) -> T:
+        """What `begin` returns, once the publisher stands in the former one's place. Raises what
+        `begin` raises, and then nothing has changed; ClientError where the session has ended."""
+        async with self._lock:
+            begun = await begin()
+            if self._closed:
+                await publisher.close()
+                raise unknown_session(self._session)
+            before, self._current = self._current, publisher
+            if before is not None:
+                await before.close()
+            self.changed(publisher)
+        return begun
+
+    def changed(self, publisher: Publisher) -> None:
+        """A publisher has another state: everybody hears it, unless it was replaced."""
+        if publisher is self._current:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tells the state and the counters, where there is, or was, a camera."""
+        event = self.event()
+        if event is not None:
+            self._tell(event)
+
+    def event(self) -> Event | None:
+        """The state and the counters as they are told."""
+        # Pictures may come without a camera, too: with a question.
+        if self._current is None and not self._feed.counters.frames_received:
+            return None
+        self._told = (time.monotonic(), self._feed.counted())
+        return {"type": "lookback.camera.updated", "camera": self.described()}
+
+    def described(self) -> dict[str, Any]:
+        """The camera as clients see it."""
+        camera = self._current
+        state = camera.state if camera else "none"
+        return {"state": state, "message": camera.why if camera else "", **self._feed.counted()}
+
+    @property
+    def advice(self) -> str:
+        """What to do where no picture has arrived."""
+        return _NO_PICTURE[self._current.state if self._current else "none"]
+
+    @property
+    def frames_told(self) -> int:
+        """How many frames clients know to be sent."""
+        return self._told[1]["frames_sent"]
+
+    def tick(self, now: float) -> None:
+        """Tells the counters from time to time, where they have changed (now: monotonic
+        seconds)."""
+        at, counted = self._told
+        if now - at >= _COUNTERS_SECONDS and self._feed.counted() != counted:
+            self.tell()
+
+    async def close(self) -> None:
+        """The session has ended."""
+        self._closed = True
+        async with self._lock:
+            if self._current is not None:
+                await self._current.close()

@@ -19,7 +19,7 @@ from model_worker.memory.pool import Extent, KVPool
 from model_worker.memory.rotation import compact, rotate
 
 _CHUNK = 2048  # tokens moved at once: in a core's cache, yet worth the call
-_WORTH_THREADS = 1 << 22  # numbers
+_LARGE = 1 << 22  # numbers of keys in a memory that is compressed layer by layer
 
 
 @dataclass(frozen=True)
@@ -180,18 +180,17 @@ class BoundedCache:
         assert self.visual_length > self.shape.budget
         length = self.visual_length
 
-        def compress_layer(layer: int) -> None:
-            one = slice(layer, layer + 1)
+        def compress_layers(layers: slice) -> None:
             chosen = policy.choose(
-                self.visual_keys[one],
-                self.visual_values[one],
-                self.patches[one, :, :length],
+                self.visual_keys[layers],
+                self.visual_values[layers],
+                self.patches[layers, :, :length],
                 recent_tokens,
                 self.shape.budget,
             )
-            self._move(layer, chosen[0], recent_tokens)
+            self._move(layers, chosen, recent_tokens)
 
-        _for_each_layer(compress_layer, self.visual_keys)
+        _share_out(compress_layers, self.visual_keys)
         self.visual_length = self.shape.budget
         self.compressions += 1
 
@@ -226,48 +225,54 @@ class BoundedCache:
         self.compactions += 1
         return end
 
-    def _move(self, layer: int, chosen: Tensor, recent_tokens: int) -> None:
-        """Bring the tokens `chosen` `[kv_heads, budget]`, which end with the recent ones, to the
-        front of the visual region.
+    def _move(self, layers: slice, chosen: Tensor, recent_tokens: int) -> None:
+        """Bring the tokens `chosen` `[layers, kv_heads, budget]`, which end with the recent ones,
+        to the front of the visual region.
 
         Chosen rows ascend, so none lies before its new place: what an earlier chunk overwrites,
         a later one does not read.
         """
         budget, shift = self.shape.budget, self.visual_length - self.shape.budget
         older = budget - recent_tokens
-        visual = self.buffer[layer, :, :, self.shape.prefix :]
+        visual = self.buffer[layers, :, :, self.shape.prefix :]
         step = _CHUNK if chosen.device.type == "cpu" else budget
         scratch = visual.new_empty(min(step, older), self.shape.head_dim)
-        for part in visual:
-            for tokens, rows in zip(part, chosen, strict=True):
-                for first in range(0, older, step):
-                    end = min(first + step, older)
-                    moved = scratch[: end - first]
-                    torch.index_select(tokens, 0, rows[first:end], out=moved)
-                    tokens[first:end] = moved
+        for layer, rows_by_head in zip(visual, chosen, strict=True):
+            for part in layer:
+                for tokens, rows in zip(part, rows_by_head, strict=True):
+                    for first in range(0, older, step):
+                        end = min(first + step, older)
+                        moved = scratch[: end - first]
+                        torch.index_select(tokens, 0, rows[first:end], out=moved)
+                        tokens[first:end] = moved
         for first in range(older, budget, shift):
             end = min(first + shift, budget)
-            visual[:, :, first:end] = visual[:, :, first + shift : end + shift]
-        for tracked in (self.patches[layer], self.times[layer], self.positions[layer]):
-            tracked[:, :budget] = tracked.gather(1, chosen)
+            visual[..., first:end, :] = visual[..., first + shift : end + shift, :]
+        for tracked in (self.patches[layers], self.times[layers], self.positions[layers]):
+            tracked[..., :budget] = tracked.gather(-1, chosen)
 
 
-def _for_each_layer(work: Callable[[int], None], keys: Tensor) -> None:
-    """`work` on every layer of `[layers, ...]`; large ones on a CPU by several threads.
+def _share_out(work: Callable[[slice], None], keys: Tensor) -> None:
+    """`work` on every layer of `[layers, ...]`: on all of a small memory at once, on those of a
+    large one in turn, and on a CPU by several threads.
 
     Layers are shared out here because operations on chunks are too small for the threads inside
     `torch`, and larger operations would wait for the slowest thread at the end of each.
     """
+    if keys.numel() < _LARGE:
+        work(slice(0, len(keys)))
+        return
+    each = [slice(layer, layer + 1) for layer in range(len(keys))]
     threads_before = torch.get_num_threads()
     threads = min(len(keys), threads_before)
-    if threads == 1 or keys.device.type != "cpu" or keys.numel() < _WORTH_THREADS:
-        for layer in range(len(keys)):
+    if threads == 1 or keys.device.type != "cpu":
+        for layer in each:
             work(layer)
         return
     # Each thread alone, or torch's own threads would come on top of these.
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
         with pool:
-            list(pool.map(work, range(len(keys))))
+            list(pool.map(work, each))
     finally:
         torch.set_num_threads(threads_before)

@@ -15,7 +15,7 @@ from torch.nn.functional import embedding_bag
 
 from model_worker.memory.policies.base import CompressionPolicy
 
-_CHUNK = 512  # tokens a head scored at once: in a core's cache, yet worth the call
+_CHUNK = 1 << 18  # numbers scored at once: in a core's cache, yet worth the call
 _TINY = 1e-9  # a zero key has cosine 0 with everything
 
 
@@ -69,52 +69,54 @@ def select(
     patch_index = patch_index.int()
     kept = torch.empty(layers, heads, budget, dtype=torch.int64, device=keys.device)
     kept[..., budget - recent_tokens :] = torch.arange(older, tokens, device=keys.device)
-    for layer in range(layers):
-        taken = _largest(_novelty(keys[layer], patch_index[layer], older), by_tar)
-        norms = _norms(values[layer, :, :older])
-        taken |= _largest(norms.masked_fill_(taken, -torch.inf), by_value)
-        kept[layer, :, : budget - recent_tokens] = taken.nonzero()[:, 1].view(heads, -1)
+    taken = _largest(_novelty(keys, patch_index, older), by_tar)
+    norms = _norms(values[:, :, :older])
+    taken |= _largest(norms.masked_fill_(taken, -torch.inf), by_value)
+    kept[..., : budget - recent_tokens] = taken.nonzero()[:, -1].view(layers, heads, -1)
     return kept
 
 
 def _novelty(keys: Tensor, patch_index: Tensor, older: int) -> Tensor:
-    """TaR scores `[heads, older]`. `keys` `[heads, tokens, head_dim]`, `patch_index`
-    `[heads, tokens]`, the same in every head for the recent tokens.
+    """TaR scores `[layers, heads, older]`. `keys` `[layers, heads, tokens, head_dim]`,
+    `patch_index` `[layers, heads, tokens]`, the same everywhere for the recent tokens.
 
     All heads at once in chunks that stay in a core's cache, for one large operation costs less
     than many small ones, above all where threads take turns to begin them.
     """
-    heads, _, head_dim = keys.shape
+    layers, heads, _, head_dim = keys.shape
     patches = int(patch_index.max()) + 1
-    means = _recent_means(keys[:, older:].float(), patch_index[0, older:], patches)
-    first = torch.arange(0, heads * patches, patches, dtype=torch.int32, device=keys.device)
-    rows = patch_index[:, :older] + first[:, None]
-    scores = means.new_empty(heads, older)
-    scratch = means.new_empty(heads * _CHUNK, head_dim)
-    for start in range(0, older, _CHUNK):
-        part = slice(start, min(start + _CHUNK, older))
-        past = keys[:, part].float()
-        mean = scratch[: past.shape[0] * past.shape[1]]
-        torch.index_select(means, 0, rows[:, part].flatten(), out=mean)
-        torch.sum(mean.view(past.shape).mul_(past), dim=-1, out=scores[:, part])
-        scores[:, part] /= _length(past)
+    means = _recent_means(keys[:, :, older:].float(), patch_index[0, 0, older:], patches)
+    ends = layers * heads * patches
+    first = torch.arange(0, ends, patches, dtype=torch.int32, device=keys.device)
+    rows = patch_index[..., :older] + first.view(layers, heads, 1)
+    scores = means.new_empty(layers, heads, older)
+    step = max(1, min(older, _CHUNK // (layers * heads * head_dim)))
+    scratch = means.new_empty(layers * heads * step, head_dim)
+    for start in range(0, older, step):
+        part = slice(start, min(start + step, older))
+        past = keys[:, :, part].float()
+        mean = scratch[: past.numel() // head_dim]
+        torch.index_select(means, 0, rows[..., part].flatten(), out=mean)
+        torch.sum(mean.view(past.shape).mul_(past), dim=-1, out=scores[..., part])
+        scores[..., part] /= _length(past)
     return scores.neg_().nan_to_num_(nan=-2.0)  # a broken key is less novel than any other
 
 
 def _recent_means(recent: Tensor, patch_index: Tensor, patches: int) -> Tensor:
-    """The mean of the unit keys of each patch, `[heads * patches, head_dim]`; 0 without any.
-    `recent` `[heads, tokens, head_dim]`, `patch_index` `[tokens]`."""
-    if not len(patch_index):
-        return recent.new_zeros(len(recent) * patches, recent.shape[-1])
+    """The mean of the unit keys of each patch, `[layers * heads * patches, head_dim]`; 0 without
+    any. `recent` `[layers, heads, tokens, head_dim]`, `patch_index` `[tokens]`."""
+    layers, heads, tokens, head_dim = recent.shape
+    if tokens == 0:
+        return recent.new_zeros(layers * heads * patches, head_dim)
     order = patch_index.argsort(stable=True)
     count = torch.bincount(patch_index, minlength=patches)
+    starts = count.cumsum(0) - count
     weights = 1 / (_length(recent) * count[patch_index])
     return torch.cat(
         [
-            embedding_bag(
-                order, keys, count.cumsum(0) - count, mode="sum", per_sample_weights=weight[order]
-            )
-            for keys, weight in zip(recent, weights, strict=True)
+            embedding_bag(order, keys, starts, mode="sum", per_sample_weights=weight)
+            for layer, weight_by_head in zip(recent, weights[..., order], strict=True)
+            for keys, weight in zip(layer, weight_by_head, strict=True)
         ]
     )
 
@@ -125,13 +127,13 @@ def _length(keys: Tensor) -> Tensor:
 
 
 def _norms(values: Tensor) -> Tensor:
-    """L2 norms `[heads, tokens]` of values `[heads, tokens, head_dim]`."""
+    """L2 norms `[..., tokens]` of values `[..., tokens, head_dim]`."""
     norms: Tensor = torch.linalg.vector_norm(values, dim=-1, dtype=torch.float32)
     return norms.nan_to_num_(nan=-1.0, posinf=-1.0)
 
 
 def _largest(scores: Tensor, count: int) -> Tensor:
-    """A mask `[heads, tokens]` of each head's `count` largest scores; the first among equals."""
+    """A mask `[..., tokens]` of each head's `count` largest scores; the first among equals."""
     if count == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
     smallest = _smallest_of_largest(scores, count)
@@ -141,11 +143,11 @@ def _largest(scores: Tensor, count: int) -> Tensor:
 
 
 def _smallest_of_largest(scores: Tensor, count: int) -> Tensor:
-    """The `count`-th largest of each row, `[heads, 1]`."""
+    """The `count`-th largest of each head, `[..., 1]`."""
     place = scores.shape[-1] - count
     if scores.device.type == "cpu":  # numpy's selection is vectorised, torch's is not
         ordered = np.partition(scores.numpy(), place, axis=-1)
-        return torch.from_numpy(ordered[:, place : place + 1])
+        return torch.from_numpy(ordered[..., place : place + 1])
     return scores.kthvalue(place + 1, dim=-1, keepdim=True).values
 
 

@@ -50,6 +50,5 @@ train: install  ## Make lookback-mini again (hours); goes on where it was stoppe
 	$(BIN)/python -m training.curve --tower runs/tower/log.jsonl --decoder runs/decoder/log.jsonl --out training/curve.png
 	$(BIN)/python -m training.export --state runs/decoder/state.pt --out models/lookback-mini
 
-bench: install  ## Run the benchmarks
-	$(BIN)/lookback bench compress
-	$(BIN)/lookback bench ttft
+bench: install  ## Run the benchmarks (half an hour)
+	for name in compress ingest ttft sessions endless; do $(BIN)/lookback bench $$name; done

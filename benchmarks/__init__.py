@@ -1,6 +1,8 @@
 """What is measured, one file a benchmark: `lookback bench NAME`. They report; they do not judge.
 
-A benchmark is a module with `DESCRIPTION` and `run(...) -> dict`, whose result is JSON.
+A benchmark is a module with `DESCRIPTION` and `run(...) -> dict`, whose result is JSON. One that
+takes long has a parameter `progress`, which it calls with a line of text; options that cannot be
+are an `OptionError`.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """A session's frames on their way to the worker: the newest is sampled, nothing ever queues.
 
-Whatever decodes pictures calls `offer` for each; one slot holds the newest sampled frame while
-the one before it is encoded and written to the broker's ring.
+Whatever receives pictures calls `offer` for each; one slot holds the newest sampled frame while
+the one before it is encoded and written to the broker's ring. Pictures that somebody shows on
+purpose (`show`) are all handed on.
 """
 
 import asyncio
@@ -17,9 +18,11 @@ from redis.exceptions import RedisError
 from messages import keys
 from messages.codec import encode as encode_message
 from messages.frames import Frame
-from server.picture import PictureError, encode
+from server.errors import ClientError, broker_unavailable
+from server.picture import Picture, PictureError, encode
 from server.sampling import Sampler, Similarity, StreamClock
 from server.settings import GatewaySettings
+from server.stills import Still
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +32,9 @@ _REJECTION_SECONDS = 5.0
 
 @dataclass
 class Counters:
-    """Frames of one session. received = decoded; sampled = those whose time had come;
-    skipped = near-duplicates; sent = handed to the worker; dropped = sampled, but not handed on."""
+    """Frames of one session. received = whole frames that came; sampled = those whose time had
+    come; skipped = near-duplicates; sent = handed to the worker; dropped = sampled, but not handed
+    on."""
 
     frames_received: int = 0
     frames_sampled: int = 0
@@ -41,9 +45,18 @@ class Counters:
 
 @dataclass(frozen=True)
 class _Sampled:
-    frame: VideoFrame
+    frame: VideoFrame | Still
     timestamp: float
     captured_at: float
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Where a picture that was shown stands: `time` in seconds of the stream. Memory has it when
+    it has told of `frames`, seen or dropped."""
+
+    time: float
+    frames: int
 
 
 class FrameFeed:
@@ -72,6 +85,8 @@ class FrameFeed:
         self._slot: _Sampled | None = None
         self._filled = asyncio.Event()
         self._number = 0
+        self._handing = asyncio.Lock()
+        self._handed_at = -1.0
         self.counters = Counters()
         self.last_frame_at: float | None = None
         """When the last frame arrived, on the monotonic clock."""
@@ -84,19 +99,45 @@ class FrameFeed:
         """Another camera follows."""
         self._clock.restart()
 
-    def offer(self, frame: VideoFrame) -> None:
-        """Takes note of a decoded frame; never waits."""
+    def offer(self, frame: VideoFrame | Still, presented: float | None = None) -> bool:
+        """Takes note of a frame; never waits. presented: its time in seconds, where the frame
+        does not hold it. False for one that is not newer than the last."""
         now = time.monotonic()
         self.last_frame_at = now
         self.counters.frames_received += 1
-        timestamp = self._clock.time(frame.time, now)
-        if timestamp is None or not self._sampler.due(timestamp):
-            return
-        self.counters.frames_sampled += 1
-        if self._slot is not None:
-            self.counters.frames_dropped += 1
-        self._slot = _Sampled(frame, timestamp, time.time())
-        self._filled.set()
+        if isinstance(frame, VideoFrame):
+            presented = frame.time
+        timestamp = self._clock.time(presented, now)
+        if timestamp is None:
+            return False
+        if self._sampler.due(timestamp):
+            self.counters.frames_sampled += 1
+            if self._slot is not None:
+                self.counters.frames_dropped += 1
+            self._slot = _Sampled(frame, timestamp, time.time())
+            self._filled.set()
+        return True
+
+    async def show(self, frame: Still) -> Shown:
+        """Hands this picture on, as one of the present moment, whatever is sampled. Raises
+        ClientError for a damaged one, and ServiceError where the broker does not take it."""
+        async with self._handing:
+            now = time.monotonic()
+            timestamp = self._clock.time(None, now)
+            assert timestamp is not None, "the clock has no time between two pictures"
+            self.last_frame_at = now
+            self.counters.frames_received += 1
+            self.counters.frames_sampled += 1
+            try:
+                picture = await self._encoded(frame)
+                await self._write(_Sampled(frame, timestamp, time.time()), picture)
+            except PictureError as error:
+                self.counters.frames_dropped += 1
+                raise ClientError("invalid_picture", str(error)) from error
+            except RedisError as error:
+                self.counters.frames_dropped += 1
+                raise broker_unavailable(error) from error
+            return Shown(timestamp, self._number + self.counters.frames_dropped)
 
     async def run(self) -> None:
         """Hands sampled frames on until cancelled."""
@@ -105,23 +146,36 @@ class FrameFeed:
             self._filled.clear()
             sampled, self._slot = self._slot, None
             if sampled is not None:
-                await self._hand_on(sampled)
+                async with self._handing:
+                    await self._hand_on(sampled)
 
     async def _hand_on(self, sampled: _Sampled) -> None:
+        if sampled.timestamp <= self._handed_at:  # a picture was shown in the meantime
+            self.counters.frames_dropped += 1
+            return
         try:
-            picture = await asyncio.to_thread(
-                encode, sampled.frame, self._frame_size, self._max_pixels, self._quality
-            )
+            picture = await self._encoded(sampled.frame)
+            if not self._similarity.keep(picture.thumbnail, sampled.timestamp):
+                self.counters.frames_skipped += 1
+                return
+            await self._write(sampled, picture)
         except PictureError as error:
             self.counters.frames_dropped += 1
             now = time.monotonic()
             if now - self._rejected_at >= _REJECTION_SECONDS:
                 self._rejected_at = now
                 self._rejected(str(error))
-            return
-        if not self._similarity.keep(picture.thumbnail, sampled.timestamp):
-            self.counters.frames_skipped += 1
-            return
+        except RedisError as error:
+            self.counters.frames_dropped += 1
+            log.warning("session %s: a frame was not handed on: %s", self._session[:8], error)
+
+    async def _encoded(self, frame: VideoFrame | Still) -> Picture:
+        return await asyncio.to_thread(
+            encode, frame, self._frame_size, self._max_pixels, self._quality
+        )
+
+    async def _write(self, sampled: _Sampled, picture: Picture) -> None:
+        """To the ring, as the next frame."""
         message = Frame(
             session=self._session,
             number=self._number,
@@ -131,15 +185,11 @@ class FrameFeed:
             dropped=self.counters.frames_dropped,
         )
         key = keys.frames(self._session)
-        try:
-            async with self._broker.pipeline(transaction=False) as pipeline:
-                entry = {keys.FIELD: encode_message(message)}
-                pipeline.xadd(key, entry, maxlen=keys.RING, approximate=False)
-                pipeline.expire(key, _RING_TTL_SECONDS)
-                await pipeline.execute()
-        except RedisError as error:
-            self.counters.frames_dropped += 1
-            log.warning("session %s: a frame was not handed on: %s", self._session[:8], error)
-            return
+        async with self._broker.pipeline(transaction=False) as pipeline:
+            entry = {keys.FIELD: encode_message(message)}
+            pipeline.xadd(key, entry, maxlen=keys.RING, approximate=False)
+            pipeline.expire(key, _RING_TTL_SECONDS)
+            await pipeline.execute()
         self._number += 1
+        self._handed_at = sampled.timestamp
         self.counters.frames_sent += 1

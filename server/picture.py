@@ -1,4 +1,4 @@
-"""A decoded video frame made ready for the model: resized, as a JPEG."""
+"""A frame made ready for the model: resized, as a JPEG."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,8 @@ import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray
 
-SMALLEST_SIDE = 16
+from server.stills import SMALLEST_SIDE, Still
+
 # The pictures are small and the model needs the cores.
 cv2.setNumThreads(1)
 _THUMBNAIL = (32, 32)
@@ -37,20 +38,22 @@ def fitted(
 
 
 def encode(
-    frame: VideoFrame, frame_size: tuple[int, int] | None, max_pixels: int, quality: int
+    frame: VideoFrame | Still, frame_size: tuple[int, int] | None, max_pixels: int, quality: int
 ) -> Picture:
     """The frame as the worker wants it. Takes milliseconds: call it off the event loop.
 
-    Raises PictureError for a frame that is too small to show anything.
+    Raises PictureError for a frame that is too small to show anything, or damaged.
     """
     if min(frame.width, frame.height) < SMALLEST_SIDE:
         raise PictureError(
             f"A frame of {frame.width}×{frame.height} pixels shows nothing: "
             f"send at least {SMALLEST_SIDE} pixels a side."
         )
-    pixels = frame.to_ndarray(format="bgr24")
-    size = fitted(frame.width, frame.height, frame_size, max_pixels)
-    if size != (frame.width, frame.height):
+    wanted = max_pixels if frame_size is None else frame_size[0] * frame_size[1]
+    pixels = _decoded(frame, wanted)
+    height, width = pixels.shape[:2]
+    size = fitted(width, height, frame_size, max_pixels)
+    if size != (width, height):
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     done, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
@@ -58,3 +61,14 @@ def encode(
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
     thumbnail = cv2.resize(grey, _THUMBNAIL, interpolation=cv2.INTER_AREA)
     return Picture(jpeg.tobytes(), thumbnail.astype(np.uint8))
+
+
+def _decoded(frame: VideoFrame | Still, wanted: int) -> NDArray[np.uint8]:
+    """BGR [rows, columns, 3], of which so many pixels are wanted."""
+    if isinstance(frame, VideoFrame):
+        return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+    try:
+        # Twice the size a side, so that making it smaller does not show where it was done.
+        return frame.pixels(4 * wanted)
+    except ValueError as error:
+        raise PictureError(str(error)) from error

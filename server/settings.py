@@ -1,14 +1,36 @@
 """What a gateway can be told, by `LOOKBACK_*` variables; only this file reads them."""
 
+import re
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from messages.questions import MOST_WAITING
 
 _ROOT: Final = Path(__file__).parent.parent
+
+
+def _quotable(text: SecretStr) -> SecretStr:
+    if re.search(r'[^!-~]|["\\]', text.get_secret_value()):
+        raise ValueError("only printable ASCII without spaces, quotes and backslashes can be told")
+    return text
+
+
+Quotable = Annotated[SecretStr, AfterValidator(_quotable)]
+
+
+class IceServer(BaseModel):
+    """A STUN or TURN server that WHIP senders are told of, as WebRTC's RTCIceServer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    urls: tuple[Annotated[str, Field(pattern=r"^(stun|turn)s?:[^\s<>\"]+$")], ...] = Field(
+        min_length=1
+    )
+    username: Quotable | None = None
+    credential: Quotable | None = None
 
 
 class GatewaySettings(BaseSettings):
@@ -43,6 +65,20 @@ class GatewaySettings(BaseSettings):
     """How long a media connection may take to come about."""
     start_kilobits: int = Field(default=2000, ge=100)
     """The bitrate, in kbit/s, at which a browser is asked to start."""
+    most_cameras: int = Field(default=64, ge=1)
+    """Cameras that may be connected to this gateway at once."""
+    ice_servers: tuple[IceServer, ...] = ()
+    """STUN and TURN servers for WHIP senders, as a JSON list of RTCIceServer."""
+
+    picture_bytes: int = Field(default=2**21, ge=1024)
+    """An encoded picture's size at most, on a websocket or with a question."""
+    picture_pixels: int = Field(default=2**24, ge=4096)
+    """Its pixels at most; they are known, and judged, before it is decoded."""
+    pictures_per_second: float = Field(default=60.0, gt=0)
+    """Pictures that one frames websocket may send; those of them that are not sampled are never
+    decoded."""
+    shown_per_second: float = Field(default=1.0, gt=0)
+    """Pictures of questions, all of which are kept, that one session takes in the long run."""
 
     question_characters: int = Field(default=4000, ge=1)
     instructions_characters: int = Field(default=2000, ge=1)
@@ -61,9 +97,17 @@ class GatewaySettings(BaseSettings):
     """How long a worker may take to open a session."""
     orphan_seconds: float = Field(default=6.0, gt=0)
     """A session is closed so long after its last websocket and its last frame."""
+    return_seconds: float = Field(default=60.0, gt=0)
+    """A session whose WHIP sender went without saying so is closed after so long instead."""
     idle_seconds: float = Field(default=60.0, gt=0)
     """A session that nobody ever attached to is closed after so long."""
     quiet_seconds: float = Field(default=1800.0, gt=0)
     """A session with a websocket, but without a frame or a question for so long, is closed."""
     worker_grace_seconds: float = Field(default=4.0, ge=0)
     """How long a worker's card may be missing before its sessions count as lost."""
+
+    @property
+    def message_bytes(self) -> int:
+        """A websocket message's size at most, in bytes: a picture as base64, and what stands
+        around it."""
+        return self.picture_bytes * 4 // 3 + 2**16

@@ -1,0 +1,22 @@
+"""How often something may happen."""
+
+import time
+
+
+class Rate:
+    """A token bucket: `burst` at once, and `per_second` in the long run."""
+
+    def __init__(self, per_second: float, burst: float) -> None:
+        self._per_second = per_second
+        self._burst = self._left = burst
+        self._at = time.monotonic()
+
+    def allows(self) -> bool:
+        """Whether it may happen once more, now; then it counts as done."""
+        now = time.monotonic()
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

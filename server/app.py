@@ -22,11 +22,12 @@ from server.routes import router
 from server.sessions import Sessions
 from server.settings import GatewaySettings
 from server.tasks import stop
+from server.whip import links
+from server.whip import router as whip_router
 from server.workers import Workers
 
 log = logging.getLogger(__name__)
 
-_LARGEST_MESSAGE: Final = 2**20  # bytes; events above 64 KiB get an error, above this the door
 _PING_SECONDS: Final = 5.0
 _PONG_SECONDS: Final = 15.0
 
@@ -37,7 +38,11 @@ class GatewayError(RuntimeError):
 
 def create_app(settings: GatewaySettings) -> FastAPI:
     """The gateway; it connects to the broker when it starts (BrokerError) and closes every
-    session when it stops."""
+    session when it stops. Raises GatewayError."""
+    try:
+        ice_links = links(settings.ice_servers)
+    except ValueError as error:
+        raise GatewayError(str(error)) from error
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -55,12 +60,14 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             await broker.aclose()
 
     app = FastAPI(title="Lookback", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.ice_links = ice_links
     app.add_middleware(Guard, allowed_origins=settings.allowed_origins)
     app.add_exception_handler(ClientError, _client_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _our_fault)
     app.include_router(router)
+    app.include_router(whip_router)
     add_pages(app, settings)
     return app
 
@@ -84,7 +91,7 @@ def run(settings: GatewaySettings) -> None:
         access_log=False,
         ssl_certfile=settings.ssl_certfile,
         ssl_keyfile=settings.ssl_keyfile,
-        ws_max_size=_LARGEST_MESSAGE,
+        ws_max_size=2 * settings.message_bytes,  # above one it gets an error, above two the door
         ws_ping_interval=_PING_SECONDS,
         ws_ping_timeout=_PONG_SECONDS,
         timeout_graceful_shutdown=3,

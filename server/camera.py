@@ -1,4 +1,4 @@
-"""One browser's camera over WebRTC: answers its offer, drains its picture, notices its end.
+"""One camera over WebRTC: answers its offer, drains its picture, notices its end.
 
 Pictures go to a FrameFeed. Knows nothing about sessions, questions or the broker.
 """
@@ -6,14 +6,16 @@ Pictures go to a FrameFeed. Knows nothing about sessions, questions or the broke
 import asyncio
 import logging
 import re
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal
 
 import aioice.ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import OperationError
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from aiortc.sdp import candidate_from_sdp
 from av import VideoFrame
 
 from server.errors import ClientError
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 State = Literal["connecting", "live", "stalled", "gone"]
 SDP_BYTES: Final = 65536
 _MOST_MEDIA: Final = 8
+_MOST_CANDIDATES: Final = 64
 _LOOK_SECONDS = 0.25
 _GATHER_SECONDS = 10.0
 _CLOSE_SECONDS = 5.0
@@ -58,6 +61,16 @@ class Camera:
         self._tasks: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
         self._watched = False
+        self._credentials: tuple[set[str], set[str]] = (set(), set())
+        self._mids: list[str] = []
+        self._candidates = 0
+        self._packets = 0
+        self.id: Final = secrets.token_urlsafe(16)
+        """Names it in URLs; whoever has it may end it."""
+        self.generation: Final = secrets.token_hex(4)
+        """Names its ICE credentials. aiortc cannot restart ICE: they stay the same."""
+        self.heard_at = self._began
+        """When a packet of its media last came, on the monotonic clock; looked at while stalled."""
         self.state: State = "connecting"
         self.why = ""
 
@@ -65,6 +78,8 @@ class Camera:
         """The answer to an offer, with all candidates. Raises ClientError for an offer that is
         none, has no picture, or only codecs that cannot be decoded here."""
         _check(sdp)
+        self._credentials = (_values(sdp, "ice-ufrag"), _values(sdp, "ice-pwd"))
+        self._mids = re.findall(r"^a=mid:(\S+)", sdp, flags=re.MULTILINE)
         self._peer.on("track", self._on_track)
         self._peer.on("connectionstatechange", self._on_connection)
         try:
@@ -87,9 +102,46 @@ class Camera:
         answer: str = self._peer.localDescription.sdp
         return with_start_bitrate(answer, self._settings.start_kilobits)
 
-    async def close(self) -> None:
+    def same_ice(self, username: str | None, password: str | None) -> bool:
+        """Whether these credentials, where given, are those of the offer: others would restart
+        ICE, which aiortc cannot."""
+        usernames, passwords = self._credentials
+        return username in {None, *usernames} and password in {None, *passwords}
+
+    async def add_candidates(self, candidates: Iterable[tuple[str, str]]) -> None:
+        """Takes candidates that came after the offer: pairs of a media section's id and the value
+        of its `a=candidate:`; "" means the first section. Raises ClientError for one that cannot
+        be read.
+
+        One that cannot be used (TCP, a name without an address, more than 64) is passed over.
+        """
+        parsed = []
+        for mid, value in candidates:
+            try:
+                candidate = candidate_from_sdp(value)
+            except (AssertionError, ValueError) as error:
+                raise ClientError(
+                    "invalid_candidate", f"The candidate {value[:200]!r} cannot be read."
+                ) from error
+            mid = mid or next(iter(self._mids), "")
+            if mid not in self._mids:
+                raise ClientError(
+                    "invalid_candidate", f"The offer has no media section with the id {mid[:40]!r}."
+                )
+            candidate.sdpMid = mid
+            parsed.append(candidate)
+        for candidate in parsed:
+            if self.state == "gone" or self._candidates >= _MOST_CANDIDATES:
+                return
+            self._candidates += 1
+            try:
+                await self._peer.addIceCandidate(candidate)
+            except ValueError as error:
+                log.info("a candidate is of no use: %s", error)
+
+    async def close(self, why: str = "it was closed") -> None:
         """Ends the connection; calling it twice does no harm."""
-        self._end("it was closed")
+        self._end(why)
         await stop(*self._tasks)
         await self._close_peer()
 
@@ -100,16 +152,13 @@ class Camera:
         await asyncio.wait({self._closing}, timeout=_CLOSE_SECONDS)
 
     async def _set_offer(self, sdp: str) -> None:
-        # As the DTLS server we please both browsers and GStreamer, whose RSA certificate
-        # aiortc's DTLS client does not accept.
-        offer = sdp.replace("a=setup:actpass", "a=setup:active")
         try:
-            await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await self._peer.setRemoteDescription(RTCSessionDescription(_prepared(sdp), "offer"))
         except OperationError as error:
             raise ClientError(
                 "unsupported_codec",
                 f"None of the offered codecs can be decoded here ({error}): "
-                "offer VP8 or H.264 constrained baseline.",
+                "offer VP8 or H.264 constrained baseline, and Opus or G.711 where there is audio.",
                 param="sdp",
                 status=422,
             ) from error
@@ -151,9 +200,20 @@ class Camera:
             if self._frame_at is not None:
                 if now - self._frame_at > self._settings.stall_seconds:
                     self._become("stalled")
+                    await self._listen(now)
             elif now - self._began > self._settings.connect_seconds:
                 self._end("no picture arrived: no way between browser and server was found")
         await self._close_peer()
+
+    async def _listen(self, now: float) -> None:
+        """A sender without a new picture still reports: only one that has vanished is silent."""
+        packets = 0
+        for receiver in self._peer.getReceivers():
+            for stats in (await receiver.getStats()).values():
+                if stats.type == "transport":
+                    packets += stats.packetsReceived
+        if packets != self._packets:
+            self._packets, self.heard_at = packets, now
 
     def _on_connection(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):
@@ -184,6 +244,31 @@ def with_start_bitrate(sdp: str, kilobits: int) -> str:
                 line = f"{line};{wish}"
             elif named[2] not in with_fmtp:
                 line = f"{line}\r\na=fmtp:{named[2]} {wish}"
+        lines.append(line)
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _values(sdp: str, attribute: str) -> set[str]:
+    return set(re.findall(rf"^a={attribute}:(\S+)", sdp, flags=re.MULTILINE))
+
+
+def _prepared(sdp: str) -> str:
+    """The offer as aiortc can take it from everybody."""
+    lines = []
+    candidates = 0
+    for line in sdp.splitlines():
+        if line == "a=setup:actpass":
+            # As the DTLS server we please both browsers and GStreamer, whose RSA certificate
+            # aiortc's DTLS client does not accept.
+            line = "a=setup:active"
+        elif line == "a=end-of-candidates":
+            # With it aioice fails where none of those given is reachable, although the sender may
+            # well reach us: then its address is learnt from its checks (peer-reflexive).
+            continue
+        elif line.startswith("a=candidate:"):
+            candidates += 1
+            if candidates > _MOST_CANDIDATES:
+                continue
         lines.append(line)
     return "\r\n".join(lines) + "\r\n"
 

@@ -87,6 +87,11 @@ class Cameras:
         return {"state": state, "message": camera.why if camera else "", **self._feed.counted()}
 
     @property
+    def busy(self) -> bool:
+        """Whether there is a camera that is not gone, or one just beginning."""
+        return self._lock.locked() or (self._current is not None and self._current.state != "gone")
+
+    @property
     def advice(self) -> str:
         """What to do where no picture has arrived."""
         return _NO_PICTURE[self._current.state if self._current else "none"]

@@ -1,11 +1,14 @@
-"""What is refused before anybody reads it: pages of other origins, and bodies without end."""
+"""What is refused before anybody reads it: pages of other origins, and bodies without end.
+
+Pages of the origins that are welcome are told so in the browsers' way (CORS).
+"""
 
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import ClientError
@@ -13,11 +16,18 @@ from server.errors import ClientError
 BODY_BYTES: Final = 131072
 _HARMLESS: Final = ("GET", "HEAD", "OPTIONS")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_PREFLIGHT: Final = {
+    "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    "Access-Control-Max-Age": "600",
+}
+_EXPOSED: Final = "Location, Link, ETag, Accept-Patch, Retry-After"
 
 
 class Guard:
-    """ASGI middleware. A browser names the page's origin with every websocket and every POST:
-    it must be this gateway's own, or one of `allowed_origins`. Programs name none and pass."""
+    """ASGI middleware. A browser names the page's origin with every websocket and every request
+    that changes something: it must be this gateway's own, or one of `allowed_origins`. Programs
+    name none and pass."""
 
     def __init__(self, app: ASGIApp, allowed_origins: Iterable[str]) -> None:
         self._app = app
@@ -28,9 +38,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        changes = scope["type"] == "websocket" or scope["method"] not in _HARMLESS
         origin = headers.get("origin")
-        if changes and origin is not None and not self._welcome(origin, headers.get("host", "")):
+        preflight = _is_preflight(scope, headers)
+        changes = preflight or scope["type"] == "websocket" or scope["method"] not in _HARMLESS
+        welcome = origin is not None and self._welcome(origin, headers.get("host", ""))
+        if changes and origin is not None and not welcome:
             error = ClientError(
                 "foreign_origin",
                 f"Pages of {origin[:200]} may not use this gateway: add the origin to "
@@ -41,6 +53,11 @@ class Guard:
             return
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
+            return
+        if origin is not None and welcome:
+            send = _sharing(send, origin)
+        if preflight:
+            await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send)
             return
         too_large = ClientError(
             "body_too_large", f"A request's body has at most {BODY_BYTES} bytes.", status=413
@@ -83,6 +100,29 @@ class Guard:
             )
         except ValueError:
             return False
+
+
+def _is_preflight(scope: Scope, headers: Headers) -> bool:
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "OPTIONS"
+        and "origin" in headers
+        and "access-control-request-method" in headers
+    )
+
+
+def _sharing(send: Send, origin: str) -> Send:
+    """Lets a page of this origin read what is sent."""
+
+    async def shared(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = _EXPOSED
+            headers.add_vary_header("Origin")
+        await send(message)
+
+    return shared
 
 
 async def refuse(error: ClientError, scope: Scope, receive: Receive, send: Send) -> None:

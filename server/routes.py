@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from server.errors import broker_unavailable, no_worker
+from server.frames import publish
 from server.realtime import converse
 from server.sessions import Sessions
 from server.workers import Workers
@@ -83,8 +84,17 @@ async def close_session(request: Request, session: str) -> Response:
 @router.post("/v1/sessions/{session}/offer")
 async def offer_camera(request: Request, session: str, offer: Offer) -> JSONResponse:
     """Connects a camera by WebRTC; another offer replaces it."""
-    answer = await _sessions(request).find(session).watch(offer.sdp)
+    sessions = _sessions(request)
+    watching = sessions.find(session)
+    sessions.admit_camera(watching)
+    _, answer = await watching.watch(offer.sdp)
     return JSONResponse({"sdp": answer, "type": "answer"})
+
+
+@router.websocket("/v1/sessions/{session}/frames")
+async def frames(websocket: WebSocket, session: str) -> None:
+    """A camera that sends JPEG, PNG or WebP pictures, with their times, as binary messages."""
+    await publish(websocket, websocket.app.state.sessions, session)
 
 
 @router.websocket("/v1/realtime")

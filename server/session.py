@@ -4,10 +4,12 @@ Knows nothing about HTTP.
 """
 
 import asyncio
+import contextlib
 import logging
+import secrets
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
@@ -27,7 +29,7 @@ from messages.sessions import (
 from messages.workers import WorkerCard
 from server.broadcast import Broadcast, Event, Subscription
 from server.camera import Camera
-from server.cameras import Cameras
+from server.cameras import Cameras, Publisher
 from server.conversation import Conversation
 from server.errors import ClientError, ServiceError, broker_unavailable, unknown_session
 from server.events import (
@@ -46,6 +48,8 @@ from server.tasks import stop
 log = logging.getLogger(__name__)
 
 _RECONNECT_SECONDS = 0.5
+
+T = TypeVar("T")
 
 
 async def send(broker: Any, message: ToWorker) -> None:
@@ -86,16 +90,18 @@ class Session:
         self._broadcast = Broadcast()
         self._conversation = Conversation(self.id, settings, self._broadcast.publish, self._send)
         self._memory = Memory(self.id, self._broadcast.show, self._send)
-        self._feed = FrameFeed(
+        self.feed = FrameFeed(
             self.id, settings, broker, card.frame_size, card.max_pixels, self._frame_rejected
         )
-        self._cameras = Cameras(self.id, self._feed, self._broadcast.show)
+        self.cameras = Cameras(self.id, self.feed, self._broadcast.show)
+        self._sender: Camera | None = None  # by WHIP: it may come back, until it says goodbye
         self._created_at = self._left_at = self._asked_at = time.monotonic()
         self._attached = False
+        self._attending = 0
         self._closed = False
         self._tasks = [
             asyncio.create_task(self._read(), name=f"events of {self.name}"),
-            asyncio.create_task(self._feed.run(), name=f"frames of {self.name}"),
+            asyncio.create_task(self.feed.run(), name=f"frames of {self.name}"),
             asyncio.create_task(self._conversation.run(), name=f"questions of {self.name}"),
             asyncio.create_task(self._memory.run(), name=f"descriptions of {self.name}"),
         ]
@@ -108,7 +114,7 @@ class Session:
         subscription = self._broadcast.subscribe(
             {"type": "session.created", "session": self.described()}, after
         )
-        for event in (self._memory.event(), self._cameras.event()):
+        for event in (self._memory.event(), self.cameras.event()):
             if event is not None:
                 subscription.put(self._broadcast.numbered(event))
         return subscription
@@ -117,7 +123,7 @@ class Session:
         """A websocket is gone."""
         self._broadcast.unsubscribe(subscription)
         self._conversation.forget(subscription)
-        self._left_at = time.monotonic()
+        self._left_at = max(self._left_at, time.monotonic())
 
     def tell(self, subscription: Subscription, event: Event) -> None:
         """To one websocket only."""
@@ -148,21 +154,67 @@ class Session:
     def _unseen(self) -> ClientError | None:
         """Why nothing can be answered yet; None once a frame is on its way to the model."""
         # The worker may report a frame before the broker has confirmed it to us.
-        if self._memory.frames_seen or self._feed.counters.frames_sent:
+        if self._memory.frames_seen or self.feed.counters.frames_sent:
             return None
-        message = f"No picture has arrived yet: {self._cameras.advice}."
+        message = f"No picture has arrived yet: {self.cameras.advice}."
         return ClientError("no_frames_yet", message)
 
     # The camera.
 
-    async def watch(self, sdp: str) -> str:
-        """Answers a camera's offer; the new camera replaces the one before.
-        Raises ClientError."""
-        camera = Camera(self._feed, self._settings, lambda: self._cameras.changed(camera))
-        answer = await self._cameras.replace(camera, lambda: camera.answer(sdp))
+    async def watch(self, sdp: str, *, returning: bool = False) -> tuple[Camera, str]:
+        """Answers a camera's offer; the new camera replaces the one before. returning: it says
+        goodbye, and where it has not, it may come back. Raises ClientError."""
+        camera = Camera(self.feed, self._settings, lambda: self.cameras.changed(camera))
+        answer = await self.publish(camera, lambda: camera.answer(sdp))
+        self._sender = camera if returning else None
+        return camera, answer
+
+    async def publish(self, publisher: Publisher, begin: Callable[[], Awaitable[T]]) -> T:
+        """What `begin` returns, once this publisher is the session's camera. Raises what `begin`
+        raises, and ClientError."""
+        begun = await self.cameras.replace(publisher, begin)
         self._attached = True
-        self._left_at = time.monotonic()  # it has as long to connect as a client to return
-        return answer
+        # It has as long to connect as a client to return.
+        self._left_at = max(self._left_at, time.monotonic())
+        return begun
+
+    @contextlib.contextmanager
+    def attended(self, stay_seconds: float = 0.0) -> Iterator[None]:
+        """While this lasts, and so long after it, somebody needs the session, though no websocket
+        has joined."""
+        self._attached = True
+        self._attending += 1
+        try:
+            yield
+        finally:
+            self._attending -= 1
+            self._left_at = max(self._left_at, time.monotonic() + stay_seconds)
+
+    def sender(self, identity: str) -> Camera:
+        """The WHIP camera with this id. Raises ClientError (404) where it is not here."""
+        sender = self._sender
+        if (
+            sender is None
+            or not secrets.compare_digest(sender.id.encode(), identity.encode("utf-8", "replace"))
+            or sender.state == "gone"
+        ):
+            raise ClientError(
+                "unknown_camera",
+                "There is no such camera: it has ended, or another one took its place.",
+                status=404,
+            )
+        return sender
+
+    async def dismiss(self, identity: str) -> None:
+        """A WHIP camera says goodbye. Raises ClientError (404)."""
+        sender = self.sender(identity)
+        self._sender = None
+        await sender.close("its sender ended it")
+
+    @property
+    def watching(self) -> bool:
+        """Whether a camera is connected, or connecting."""
+        return self.cameras.busy
 
     def _frame_rejected(self, message: str) -> None:
         self._broadcast.publish({"type": "lookback.frame.rejected", "message": message})
@@ -187,7 +239,7 @@ class Session:
         return {
             **self.described(),
             "memory": memory and memory["memory"],
-            "camera": self._cameras.described(),
+            "camera": self.cameras.described(),
             "websockets": len(self._broadcast),
             "responses": {
                 "running": self._conversation.running,
@@ -201,12 +253,16 @@ class Session:
         A killed browser's connection still looks alive for half a minute, so what counts is the
         last frame, not the state of the connection.
         """
-        frame_at = self._feed.last_frame_at or self._created_at
+        frame_at = self.feed.last_frame_at or self._created_at
         if not self._attached:
             if now - self._created_at > self._settings.idle_seconds:
                 return "Nobody joined it."
-        elif len(self._broadcast) == 0:
-            if now - max(self._left_at, frame_at) > self._settings.orphan_seconds:
+        elif len(self._broadcast) == 0 and self._attending == 0:
+            gone_at, patience = max(self._left_at, frame_at), self._settings.orphan_seconds
+            if self._sender is not None:
+                gone_at = max(gone_at, self._sender.heard_at)
+                patience = max(patience, self._settings.return_seconds)
+            if now - gone_at > patience:
                 return "Its last client and its camera have gone."
         elif now - max(frame_at, self._asked_at) > self._settings.quiet_seconds:
             return "Nothing was seen or asked for too long."
@@ -216,7 +272,7 @@ class Session:
         """Tells the frame counters from time to time, where they have changed, and ends answers
         that were lost."""
         self._conversation.tick(now)
-        self._cameras.tick(now)
+        self.cameras.tick(now)
 
     async def close(self, reason: str, message: str) -> None:
         """Frees the memory first, then everything else; tells whoever listens."""
@@ -236,7 +292,7 @@ class Session:
             {"type": "lookback.session.closed", "reason": reason, "message": message}
         )
         self._broadcast.end()
-        await self._cameras.close()
+        await self.cameras.close()
 
     async def _send(self, message: ToWorker) -> None:
         await send(self._broker, message)
@@ -278,8 +334,8 @@ class Session:
             case AnswerDone():
                 self._conversation.done(message)
             case MemoryStatus():
-                if message.frames_seen > self._cameras.frames_told:
-                    self._cameras.tell()  # a frame is told to be sent before it is to be seen
+                if message.frames_seen > self.cameras.frames_told:
+                    self.cameras.tell()  # a frame is told to be sent before it is to be seen
                 self._memory.update(message)
                 if message.frames_seen:
                     self._conversation.seen()

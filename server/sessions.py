@@ -35,7 +35,7 @@ class Sessions:
     """The registry. Ids cannot be guessed: whoever has one may use the session."""
 
     def __init__(self, settings: GatewaySettings, broker: Any, workers: Workers) -> None:
-        self._settings = settings
+        self.settings = settings
         self._broker = broker
         self._workers = workers
         self._sessions: dict[str, Session] = {}
@@ -67,6 +67,19 @@ class Sessions:
         except RedisError as error:
             raise broker_unavailable(error) from error
         return self._add(wanted, opened, entry, card)
+
+    def admit_camera(self, session: Session) -> None:
+        """Raises ServiceError (503) where as many cameras are connected as may be. One that
+        replaces another of this session is always welcome."""
+        most = self.settings.most_cameras
+        if sum(s.watching for s in self._sessions.values() if s is not session) >= most:
+            raise ServiceError(
+                "too_many_cameras",
+                f"{most} cameras are connected already: try again later, or raise "
+                "LOOKBACK_MOST_CAMERAS.",
+                status=503,
+                retry_after=RETRY_SECONDS,
+            )
 
     async def close(self, session: Session, reason: str, message: str) -> None:
         """Removes it at once; its memory is free when this returns, as far as we can reach."""
@@ -109,7 +122,7 @@ class Sessions:
             log.warning("the sessions were not kept alive: %s", error)
 
     def _checked(self, instructions: str) -> str:
-        limit, param = self._settings.instructions_characters, "instructions"
+        limit, param = self.settings.instructions_characters, "instructions"
         if len(instructions) > limit:
             message = f"The instructions have {len(instructions)} characters; give at most {limit}."
             raise ClientError("instructions_too_long", message, param=param, status=422)
@@ -123,7 +136,7 @@ class Sessions:
     async def _opened(self, wanted: OpenSession) -> tuple[SessionOpened, bytes]:
         """The worker's yes. Raises ServiceError or ClientError for its no, or its silence."""
         identity = wanted.session
-        deadline = time.monotonic() + self._settings.open_seconds
+        deadline = time.monotonic() + self.settings.open_seconds
         read_to: bytes | str = "0"
         while (left := deadline - time.monotonic()) > 0:
             reply = await self._broker.xread(
@@ -156,7 +169,7 @@ class Sessions:
         def ended(reason: str, message: str) -> None:
             self._close_soon(session, reason, message)
 
-        session = Session(wanted, opened, entry, card, self._settings, self._broker, ended)
+        session = Session(wanted, opened, entry, card, self.settings, self._broker, ended)
         self._sessions[session.id] = session
         log.info("session %s opened, %d in all", session.name, len(self._sessions))
         return session

@@ -1,24 +1,14 @@
 """What a gateway can be told, by `LOOKBACK_*` variables; only this file reads them."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from messages.questions import MOST_WAITING
 
 _ROOT: Final = Path(__file__).parent.parent
-
-
-def _quotable(text: SecretStr) -> SecretStr:
-    if re.search(r'[^!-~]|["\\]', text.get_secret_value()):
-        raise ValueError("only printable ASCII without spaces, quotes and backslashes can be told")
-    return text
-
-
-Quotable = Annotated[SecretStr, AfterValidator(_quotable)]
 
 
 class IceServer(BaseModel):
@@ -29,8 +19,8 @@ class IceServer(BaseModel):
     urls: tuple[Annotated[str, Field(pattern=r"^(stun|turn)s?:[^\s<>\"]+$")], ...] = Field(
         min_length=1
     )
-    username: Quotable | None = None
-    credential: Quotable | None = None
+    username: str | None = None
+    credential: SecretStr | None = None
 
 
 class GatewaySettings(BaseSettings):

@@ -1,0 +1,176 @@
+"""WHIP, by which OBS, GStreamer and browsers publish a camera over HTTP (RFC 9725).
+
+`/whip/{session}` is the endpoint; the resource behind the `Location` of its answer is the
+connection. ICE is never restarted (aiortc cannot), so a connection keeps its entity-tag.
+"""
+
+import re
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from server.camera import SDP_BYTES, Camera
+from server.errors import ClientError
+from server.sessions import Sessions
+from server.settings import IceServer
+
+router = APIRouter(prefix="/whip")
+
+_SDP: Final = "application/sdp"
+_FRAGMENT: Final = "application/trickle-ice-sdpfrag"
+_FRAGMENT_BYTES: Final = 16384
+
+
+@router.post("/{session}", status_code=201)
+async def publish(request: Request, session: str) -> Response:
+    """Answers an SDP offer with all candidates. The sender takes the place of the session's
+    present camera."""
+    sdp = await _body(request, _SDP, SDP_BYTES)
+    sessions = _sessions(request)
+    watching = sessions.find(session)
+    _check(sdp)
+    sessions.admit_camera(watching)
+    camera, answer = await watching.watch(sdp, returning=True)
+    headers = {"Location": f"{request.scope.get('root_path', '')}/whip/{session}/{camera.id}"}
+    headers |= {"ETag": _tag(camera), "Accept-Patch": _FRAGMENT}
+    response = Response(answer, 201, headers, _SDP)
+    for link in request.app.state.ice_links:
+        response.headers.append("Link", link)
+    return response
+
+
+@router.patch("/{session}/{resource}", status_code=204)
+async def trickle(request: Request, session: str, resource: str) -> Response:
+    """Takes candidates that the sender found after its offer (RFC 8840)."""
+    fragment = await _body(request, _FRAGMENT, _FRAGMENT_BYTES)
+    camera = _sessions(request).find(session).sender(resource)
+    match = request.headers.get("if-match")
+    if match is None:
+        raise ClientError(
+            "if_match_missing",
+            "Say in If-Match which connection is meant: its ETag came with the answer.",
+            status=428,
+        )
+    if match.strip() != "*" and _tag(camera) not in [tag.strip() for tag in match.split(",")]:
+        raise ClientError(
+            "etag_mismatch", "If-Match is not the ETag that came with the answer.", status=412
+        )
+    credentials = {
+        name: re.search(rf"^a=ice-{name}:(\S+)", fragment, flags=re.MULTILINE)
+        for name in ("ufrag", "pwd")
+    }
+    username, password = (found and found[1] for found in credentials.values())
+    if not camera.same_ice(username, password):
+        raise ClientError(
+            "ice_restart_unsupported",
+            "ICE cannot be restarted here. The connection goes on as it was; where it is lost, "
+            "publish anew with POST.",
+            status=422,
+        )
+    await camera.add_candidates(_candidates(fragment))
+    return Response(status_code=204)
+
+
+@router.delete("/{session}/{resource}")
+async def unpublish(request: Request, session: str, resource: str) -> Response:
+    """Ends the connection; the session and what it has seen stay."""
+    await _sessions(request).find(session).dismiss(resource)
+    return Response(status_code=200)
+
+
+@router.api_route("/{session}", methods=["OPTIONS", "GET", "HEAD"], status_code=204)
+async def endpoint(session: str) -> Response:
+    """What may be sent here. Says nothing about the session."""
+    headers = {"Accept-Post": _SDP, "Allow": "POST, OPTIONS, GET, HEAD"}
+    return Response(status_code=204, headers=headers)
+
+
+@router.api_route("/{session}/{resource}", methods=["OPTIONS", "GET", "HEAD"], status_code=204)
+async def resource(session: str, resource: str) -> Response:
+    """What may be sent here. Says nothing about the connection."""
+    headers = {"Accept-Patch": _FRAGMENT, "Allow": "PATCH, DELETE, OPTIONS, GET, HEAD"}
+    return Response(status_code=204, headers=headers)
+
+
+def links(servers: tuple[IceServer, ...]) -> tuple[str, ...]:
+    """One `Link` header for each address of each server (RFC 9725, section 4.6). Raises ValueError
+    for a name or a secret that a header cannot carry, and does not repeat it."""
+    return tuple(_link(url, server) for server in servers for url in server.urls)
+
+
+def _link(url: str, server: IceServer) -> str:
+    link = f'<{url}>; rel="ice-server"'
+    given = [] if server.username is None else [("username", server.username)]
+    if server.credential is not None:
+        given.append(("credential", server.credential.get_secret_value()))
+        given.append(("credential-type", "password"))
+    for name, value in given:
+        if re.search(r"[^ -~]", value):
+            raise ValueError(f"LOOKBACK_ICE_SERVERS: the {name} for {url} is not printable ASCII.")
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        link += f'; {name}="{quoted}"'
+    return link
+
+
+def _sessions(request: Request) -> Sessions:
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+def _tag(camera: Camera) -> str:
+    return f'"{camera.generation}"'
+
+
+async def _body(request: Request, kind: str, most_bytes: int) -> str:
+    """Raises ClientError: 415 for another type, 413 for too much, 400 for what is no text."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != kind:
+        raise ClientError(
+            "unsupported_media_type",
+            f"Content-Type is {given[:80]!r}; send {kind}.",
+            status=415,
+        )
+    body = await request.body()
+    if len(body) > most_bytes:
+        raise ClientError(
+            "body_too_large", f"This body has at most {most_bytes} bytes.", status=413
+        )
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise ClientError("invalid_body", f"The body is no UTF-8 text ({error}).") from error
+
+
+def _check(sdp: str) -> None:
+    """Raises ClientError (422) for what a camera cannot be: an answer takes all or nothing."""
+    if not sdp.startswith("v=0"):
+        return  # It is refused as broken where it is read.
+    media = re.findall(r"^m=(\S+)", sdp, flags=re.MULTILINE)
+    problem = None
+    if media.count("video") != 1:
+        problem = f"This offer has {media.count('video')} video sections: send exactly one."
+    elif media.count("audio") > 1:
+        problem = "This offer has several audio sections: send one at most; it is not listened to."
+    elif others := {*media} - {"audio", "video"}:
+        problem = f"This offer has sections for {', '.join(sorted(others))[:80]}: send only video."
+    if problem is not None:
+        raise ClientError("unsupported_media", problem, param="sdp", status=422)
+
+
+def _candidates(fragment: str) -> list[tuple[str, str]]:
+    """Pairs of a media section's id and a candidate. The end of candidates is not told on: the
+    sender may still be found by its own checks."""
+    found = []
+    mid = ""
+    for line in fragment.splitlines():
+        name, _, value = line.partition(":")
+        if line.startswith("m="):
+            mid = ""
+        elif name == "a=mid":
+            mid = value.strip()
+        elif name == "a=candidate":
+            found.append((mid, value))
+        elif line and not re.match(r"[a-z]=", line):
+            raise ClientError("invalid_fragment", f"{line[:80]!r} is no line of an SDP fragment.")
+    return found

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model_worker.checkpoint import Checkpoint, ModelError
+from model_worker.families.kernels import quicken
 from model_worker.memory.packed import ATTENTION, PackedCache
 
 _NO_SYSTEM = "the chat template of this model has no place for instructions: leave them out"
@@ -83,6 +84,7 @@ class FamilyAdapter(ABC):
             )
         # All sessions' tokens pass the decoder in one row; see PackedCache.
         self._decoder.config._attn_implementation = ATTENTION
+        quicken(self.model)
         self.layers: int = text.num_hidden_layers
         self.kv_heads: int = text.num_key_value_heads
         self.head_dim: int = (

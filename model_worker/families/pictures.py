@@ -26,23 +26,26 @@ class Normaliser:
         mean: tuple[float, ...] = CLIP_MEAN,
         std: tuple[float, ...] = CLIP_STD,
     ) -> None:
-        self._mean = torch.tensor(settings.get("image_mean", mean))[:, None, None]
-        self._std = torch.tensor(settings.get("image_std", std))[:, None, None]
+        values = np.arange(256, dtype=np.float32)[:, None] / np.float32(255)
+        scaled = values - np.array(settings.get("image_mean", mean), np.float32)
+        scaled /= np.array(settings.get("image_std", std), np.float32)
+        self._values = scaled[None]  # what each byte becomes, `[1, 256, 3]`
 
     def __call__(self, frame: NDArray[np.uint8], grid: Grid) -> Tensor:
         """RGB `[height, width, 3]` of any size to float32 `[3, grid.height, grid.width]`."""
-        return (to_tensor(frame, grid) / 255.0 - self._mean) / self._std
+        values = cv2.LUT(to_size(frame, grid), self._values)
+        return torch.from_numpy(values).permute(2, 0, 1).contiguous()
 
 
-def to_tensor(frame: NDArray[np.uint8], grid: Grid) -> Tensor:
-    """A frame, RGB `[height, width, 3]`, resized to the grid's pixels: float32 `[3, ...]`."""
+def to_size(frame: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
+    """A frame, RGB `[height, width, 3]`, resized to the grid's pixels."""
     height, width = frame.shape[:2]
     frame = np.ascontiguousarray(frame)
-    if (height, width) != (grid.height, grid.width):
-        shrinks = grid.height * grid.width < height * width
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        frame = cv2.resize(frame, (grid.width, grid.height), interpolation=how)
-    return torch.tensor(frame).permute(2, 0, 1).float()
+    if (height, width) == (grid.height, grid.width):
+        return frame
+    shrinks = grid.height * grid.width < height * width
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(frame, (grid.width, grid.height), interpolation=how), np.uint8)
 
 
 def resize(

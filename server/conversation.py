@@ -7,16 +7,21 @@ reach them.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Any, Final, Literal
 
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.questions import Ask, Cancel
 from server.broadcast import Event
-from server.errors import ClientError, ServiceError
+from server.errors import RETRY_SECONDS, ClientError, ServiceError
 from server.events import ItemCreate, ResponseCancel, ResponseCreate
 from server.response import Response, item_status, new_id
 from server.settings import GatewaySettings
+
+_PICTURE_SECONDS: Final = 5.0
+"""How long a question waits for its picture to reach memory."""
 
 
 class Conversation:
@@ -40,7 +45,10 @@ class Conversation:
         self._asked: dict[Hashable, list[str]] = {}
         self._unfinished: dict[str, Response] = {}  # in the order in which they were asked
         self._outbox: asyncio.Queue[Ask | Cancel] = asyncio.Queue()
+        self._limits: dict[Hashable, int | Literal["inf"]] = {}
         self._seen = asyncio.Event()
+        self._frames = 0  # of which the worker has told, seen or dropped
+        self._progress = asyncio.Event()
         self._heard_at = 0.0  # when the worker last said something of an answer, or had none
 
     @property
@@ -55,36 +63,61 @@ class Conversation:
 
     # What clients say.
 
-    def add(self, client: Hashable, event: ItemCreate) -> None:
-        """Takes a question. Raises ClientError where it is empty or too long."""
-        text = "\n".join(part.text for part in event.item.content).strip()
-        limit = self._settings.question_characters
-        if not text:
+    def checked(self, client: Hashable, event: ItemCreate) -> str:
+        """The question's text. Raises ClientError where it is empty or too long."""
+        text = event.item.text
+        if not text and not event.item.pictures:
             raise ClientError("empty_question", "The question is empty.", param="item.content")
-        asked = [*self._asked.get(client, []), text]
-        length = len("\n".join(asked))
+        limit = self._settings.question_characters
+        length = len("\n".join([*self._asked.get(client, []), text]))
         if length > limit:
             raise ClientError(
                 "question_too_long",
                 f"The question has {length} characters; ask in at most {limit}.",
                 param="item.content",
             )
-        self._asked[client] = asked
+        return text
+
+    def add(
+        self, client: Hashable, event: ItemCreate, pictures: Sequence[dict[str, Any]] = ()
+    ) -> None:
+        """Takes a question. pictures: what is told of those that came with it. Raises
+        ClientError as `checked` does."""
+        text = self.checked(client, event)
+        content: list[dict[str, Any]] = [*pictures]
+        if text:
+            self._asked.setdefault(client, []).append(text)
+            content.append({"type": "input_text", "text": text})
         item = {
-            "id": new_id("item"),
+            "id": event.item.id or new_id("item"),
             "object": "realtime.item",
             "type": "message",
             "status": "completed",
             "role": "user",
-            "content": [{"type": "input_text", "text": text}],
+            "content": content,
         }
         self._publish({"type": "conversation.item.added", "item": item})
         self._publish({"type": "conversation.item.done", "item": item})
 
+    def limit(self, client: Hashable, tokens: int | Literal["inf"]) -> None:
+        """The length at most of answers for which this client asks for no other."""
+        self._limits[client] = tokens
+
+    def longest(self, client: Hashable, wanted: int | Literal["inf"] | None = None) -> int:
+        """How many tokens an answer to this client may have, where it wants so many."""
+        wanted = wanted or self._limits.get(client, self._settings.answer_tokens)
+        longest = self._settings.longest_answer_tokens
+        return longest if wanted == "inf" else min(wanted, longest)
+
     def respond(
-        self, client: Hashable, event: ResponseCreate, unseen: ClientError | None = None
-    ) -> None:
-        """Answers what this client has asked, as soon as the worker comes to it.
+        self,
+        client: Hashable,
+        event: ResponseCreate,
+        unseen: ClientError | None = None,
+        frames: int = 0,
+    ) -> str:
+        """Answers what this client has asked, as soon as the worker comes to it, and has told of
+        so many frames. Returns the response's id.
 
         unseen: why nothing can be known yet. It is raised, as is a ClientError where nothing was
         asked or too many questions wait.
@@ -103,16 +136,14 @@ class Conversation:
                 "too_many_questions",
                 f"{self.queued} questions wait already: ask again after an answer.",
                 status=429,
+                retry_after=RETRY_SECONDS,
             )
         options = event.response
-        wanted = options.max_output_tokens
-        longest = self._settings.longest_answer_tokens
-        tokens = self._settings.answer_tokens if wanted is None else wanted
         ask = Ask(
             session=self._session,
             response=new_id("resp"),
             text=text,
-            max_tokens=longest if tokens == "inf" else min(tokens, longest),
+            max_tokens=self.longest(client, options.max_output_tokens),
             temperature=options.temperature,
             top_p=options.top_p,
             seed=options.seed,
@@ -120,11 +151,12 @@ class Conversation:
         )
         if not ahead:
             self._heard_at = time.monotonic()
-        response = self._unfinished[ask.response] = Response(ask, options.metadata)
+        response = self._unfinished[ask.response] = Response(ask, options.metadata, frames)
         created = response.body("in_progress")
         created["lookback"]["queue_position"] = ahead
         self._publish({"type": "response.created", "response": created})
         self._outbox.put_nowait(ask)
+        return ask.response
 
     def cancel(self, event: ResponseCancel) -> None:
         """Stops a response: withdrawn where it waits, within a token where it is being written.
@@ -147,6 +179,7 @@ class Conversation:
     def forget(self, client: Hashable) -> None:
         """The client is gone; what it wanted answered is answered all the same."""
         self._asked.pop(client, None)
+        self._limits.pop(client, None)
 
     # What the worker hears.
 
@@ -160,7 +193,9 @@ class Conversation:
             message = await self._outbox.get()
             response = self._unfinished.get(message.response)
             if isinstance(message, Ask):
-                if response is None:
+                if response is not None:
+                    await self._reached(response.frames)
+                if response is None or message.response not in self._unfinished:
                     continue  # it was cancelled before it was sent
                 response.sent = True
             try:
@@ -193,9 +228,11 @@ class Conversation:
 
     # What the worker says.
 
-    def seen(self) -> None:
-        """A frame has reached memory."""
+    def seen(self, frames: int = 1) -> None:
+        """A frame has reached memory; of so many, seen or dropped, the worker has told."""
+        self._frames = frames
         self._seen.set()
+        self._progress.set()
 
     def started(self, message: AnswerStarted) -> None:
         """The worker has read the question and is about to write."""
@@ -234,6 +271,14 @@ class Conversation:
         for response in list(self._unfinished.values()):
             self._fail(response, message)
 
+    async def _reached(self, frames: int) -> None:
+        """Returns when the worker has told of so many frames, or takes too long about it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PICTURE_SECONDS):
+                while self._frames < frames:
+                    self._progress.clear()
+                    await self._progress.wait()
+
     def _found(self, response: str) -> Response | None:
         """One that has not ended; then the worker is at work."""
         found = self._unfinished.get(response)
@@ -255,7 +300,7 @@ class Conversation:
         where = {"response_id": response.id, "output_index": 0}
         item = response.output("in_progress")
         self._publish({"type": "response.output_item.added", **where, "item": item})
-        part = {"type": "output_text", "text": ""}
+        part = {"type": "text", "text": ""}
         self._publish({"type": "response.content_part.added", **response.place(), "part": part})
 
     def _fail(self, response: Response, message: str) -> None:
@@ -267,7 +312,7 @@ class Conversation:
         if status == "completed":
             self._open(response)
         if response.opened:
-            place, part = response.place(), response.part()
+            place, part = response.place(), {"type": "text", "text": response.text}
             text = {"type": "response.output_text.done", **place, "text": response.text}
             self._publish(text)
             self._publish({"type": "response.content_part.done", **place, "part": part})

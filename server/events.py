@@ -17,11 +17,34 @@ class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text")
     text: str
 
 
+class InputImage(msgspec.Struct, frozen=True, tag_field="type", tag="input_image"):
+    """A picture that belongs to a question, as a `data:image/…;base64,…` URL. It is seen as a
+    frame of the present moment; `detail` changes nothing."""
+
+    image_url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+Identity = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
 class UserMessage(msgspec.Struct, frozen=True, tag_field="type", tag="message"):
-    """A question."""
+    """A question. `id` is what the item is to be called."""
 
     role: Literal["user"]
-    content: Annotated[list[InputText], msgspec.Meta(min_length=1, max_length=64)]
+    content: Annotated[list[InputText | InputImage], msgspec.Meta(min_length=1, max_length=64)]
+    id: Identity | None = None
+
+    @property
+    def text(self) -> str:
+        """The question's words."""
+        texts = [part.text for part in self.content if isinstance(part, InputText)]
+        return "\n".join(texts).strip()
+
+    @property
+    def pictures(self) -> list[str]:
+        """The pictures' URLs."""
+        return [part.image_url for part in self.content if isinstance(part, InputImage)]
 
 
 class ItemCreate(msgspec.Struct, frozen=True, tag_field="type", tag="conversation.item.create"):
@@ -31,20 +54,29 @@ class ItemCreate(msgspec.Struct, frozen=True, tag_field="type", tag="conversatio
     event_id: str | None = None
 
 
+Tokens = Annotated[int, msgspec.Meta(ge=1)] | Literal["inf"]
+TextOnly = Annotated[list[Literal["text"]], msgspec.Meta(min_length=1)]
+Nothing = Annotated[list[Any], msgspec.Meta(max_length=0)]
 StopSequence = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_STOP)]
 Label = Annotated[str, msgspec.Meta(max_length=512)]
 
 
 class ResponseOptions(msgspec.Struct, frozen=True):
     """How to write an answer; temperature 0 is greedy. The answer ends before any of `stop`;
-    `metadata` comes back with the response."""
+    `metadata` comes back with the response. What is known only so that it can be refused:
+    `instructions` other than the session's, `tools`, and `input`."""
 
-    max_output_tokens: Annotated[int, msgspec.Meta(ge=1)] | Literal["inf"] | None = None
+    max_output_tokens: Tokens | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.0
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
     stop: Annotated[list[StopSequence], msgspec.Meta(max_length=MOST_STOPS)] | None = None
     metadata: Annotated[dict[Label, Label], msgspec.Meta(max_length=16)] | None = None
+    output_modalities: TextOnly | None = None
+    conversation: Literal["auto"] | None = None
+    instructions: str | None = None
+    tools: Nothing | None = None
+    input: Nothing | None = None
 
 
 class ResponseCreate(msgspec.Struct, frozen=True, tag_field="type", tag="response.create"):
@@ -61,10 +93,25 @@ class ResponseCancel(msgspec.Struct, frozen=True, tag_field="type", tag="respons
     event_id: str | None = None
 
 
-class SessionUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="session.update"):
-    """Known so that it can be refused in words."""
+class SessionOptions(msgspec.Struct, frozen=True):
+    """What a client wants of its session. `max_output_tokens` holds for the answers that this
+    websocket asks for; what else a text-only client says must agree with what is."""
 
-    session: dict[str, Any]
+    type: Literal["realtime"] | None = None
+    model: str | None = None
+    instructions: str | None = None
+    output_modalities: TextOnly | None = None
+    max_output_tokens: Tokens | None = None
+    tools: Nothing | None = None
+    tool_choice: Literal["auto", "none"] | None = None
+    audio: None = None
+    prompt: None = None
+
+
+class SessionUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="session.update"):
+    """Sets the length of answers; refused where it would change what is fixed."""
+
+    session: SessionOptions
     event_id: str | None = None
 
 
@@ -94,10 +141,12 @@ def event_id_of(text: str) -> str | None:
     return event_id[:_LONGEST_EVENT_ID] if isinstance(event_id, str) else None
 
 
-def parse(text: str) -> ClientEvent:
-    """A client's event. Raises ClientError that names the part to change."""
-    if len(text.encode("utf-8", "surrogatepass")) > MESSAGE_BYTES:
-        raise ClientError("message_too_large", f"An event has at most {MESSAGE_BYTES} bytes.")
+def parse(text: str, longest: int = MESSAGE_BYTES) -> ClientEvent:
+    """A client's event, of at most MESSAGE_BYTES, or `longest` where pictures are in it. Raises
+    ClientError that names the part to change."""
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > longest:
+        raise _too_large(longest)
     try:
         raw: Any = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -112,10 +161,16 @@ def parse(text: str) -> ClientEvent:
         )
     try:
         event: ClientEvent = msgspec.convert(raw, ClientEvent)
-        return event
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         param = where.strip("`").removeprefix("$.") or None
         raise ClientError(
             "invalid_event", f"{what}{f' at {param}' if param else ''}.", param=param
         ) from error
+    if size > MESSAGE_BYTES and not (isinstance(event, ItemCreate) and event.item.pictures):
+        raise _too_large(MESSAGE_BYTES)
+    return event
+
+
+def _too_large(limit: int) -> ClientError:
+    return ClientError("message_too_large", f"This event may have at most {limit} bytes.")

@@ -11,12 +11,12 @@ class Rate:
         self._burst = self._left = burst
         self._at = time.monotonic()
 
-    def allows(self) -> bool:
-        """Whether it may happen once more, now; then it counts as done."""
+    def allows(self, count: int = 1) -> bool:
+        """Whether it may happen so many times more, now; then it counts as done."""
         now = time.monotonic()
         self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
         self._at = now
-        if self._left < 1:
+        if self._left < count:
             return False
-        self._left -= 1
+        self._left -= count
         return True

@@ -39,7 +39,8 @@ async def converse(
         await websocket.close(UNKNOWN_SESSION, "unknown session")
         return
     subscription = session.join(after)
-    hearing = asyncio.create_task(_hear(websocket, session, subscription))
+    longest = sessions.settings.message_bytes
+    hearing = asyncio.create_task(_hear(websocket, session, subscription, longest))
     telling = asyncio.create_task(_tell(websocket, subscription))
     try:
         await asyncio.wait({hearing, telling}, return_when=asyncio.FIRST_COMPLETED)
@@ -53,8 +54,10 @@ async def converse(
                     await websocket.close(_OUR_FAULT, "something went wrong in the gateway")
 
 
-async def _hear(websocket: WebSocket, session: Session, subscription: Subscription) -> None:
-    """Until the client goes."""
+async def _hear(
+    websocket: WebSocket, session: Session, subscription: Subscription, longest: int
+) -> None:
+    """Until the client goes. longest: bytes of an event with pictures."""
     while True:
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
@@ -63,7 +66,7 @@ async def _hear(websocket: WebSocket, session: Session, subscription: Subscripti
         try:
             if text is None:
                 raise ClientError("binary_message", "Events are JSON text, not binary messages.")
-            session.hear(subscription, parse(text))
+            await session.hear(subscription, parse(text, longest))
         except ClientError as error:
             event_id = None if text is None else event_id_of(text)
             session.tell(subscription, error_event(error, event_id))

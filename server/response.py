@@ -8,10 +8,12 @@ from messages.questions import Ask
 
 
 class Response:
-    """One answer, from the wish for it to its end. metadata: the asker's own, told with it."""
+    """One answer, from the wish for it to its end. metadata: the asker's own, told with it;
+    frames: of how many the worker must have told before it is asked."""
 
-    def __init__(self, ask: Ask, metadata: dict[str, str] | None = None) -> None:
+    def __init__(self, ask: Ask, metadata: dict[str, str] | None = None, frames: int = 0) -> None:
         self.ask = ask
+        self.frames = frames
         self.item = new_id("item")
         self.text = ""
         self.sent = False
@@ -69,6 +71,7 @@ class Response:
             "status_details": None,
             "output": [self.output(item_status(status))] if self.opened else [],
             "output_modalities": ["text"],
+            "max_output_tokens": self.ask.max_tokens,
             "metadata": self._metadata,
             "usage": None,
             "lookback": {"question": self.ask.text, **self.lookback()},

@@ -98,6 +98,9 @@ async def frames(websocket: WebSocket, session: str) -> None:
 
 
 @router.websocket("/v1/realtime")
-async def realtime(websocket: WebSocket, session: str = "", after: str | None = None) -> None:
-    """The conversation about a session, in events of the Realtime API."""
-    await converse(websocket, websocket.app.state.sessions, session, after)
+async def realtime(
+    websocket: WebSocket, session: str = "", model: str = "", after: str | None = None
+) -> None:
+    """The conversation about a session, in events of the Realtime API. `model` names the session
+    where `session` does not: it is all that OpenAI's clients can tell."""
+    await converse(websocket, websocket.app.state.sessions, session or model, after)

@@ -13,10 +13,9 @@ from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
-from broker.connection import BLOCK_MILLISECONDS
 from messages import keys
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
-from messages.codec import MalformedMessage, ToGateway, ToWorker, decode_to_gateway, encode
+from messages.codec import ToGateway, ToWorker, encode
 from messages.frames import FrameRejected
 from messages.memory import MemoryDescribed
 from messages.sessions import (
@@ -42,12 +41,12 @@ from server.events import (
 )
 from server.feed import FrameFeed
 from server.memory import Memory
+from server.pictures import Pictures
+from server.reports import Reports
 from server.settings import GatewaySettings
 from server.tasks import stop
 
 log = logging.getLogger(__name__)
-
-_RECONNECT_SECONDS = 0.5
 
 T = TypeVar("T")
 
@@ -86,21 +85,22 @@ class Session:
         self._settings = settings
         self._broker = broker
         self._ended = ended
-        self._read_to = opened_at
         self._broadcast = Broadcast()
         self._conversation = Conversation(self.id, settings, self._broadcast.publish, self._send)
         self._memory = Memory(self.id, self._broadcast.show, self._send)
         self.feed = FrameFeed(
             self.id, settings, broker, card.frame_size, card.max_pixels, self._frame_rejected
         )
+        self._pictures = Pictures(self.feed, settings)
         self.cameras = Cameras(self.id, self.feed, self._broadcast.show)
         self._sender: Camera | None = None  # by WHIP: it may come back, until it says goodbye
         self._created_at = self._left_at = self._asked_at = time.monotonic()
         self._attached = False
         self._attending = 0
         self._closed = False
+        reports = Reports(self.id, broker, opened_at, self._hear_worker)
         self._tasks = [
-            asyncio.create_task(self._read(), name=f"events of {self.name}"),
+            asyncio.create_task(reports.run(), name=f"events of {self.name}"),
             asyncio.create_task(self.feed.run(), name=f"frames of {self.name}"),
             asyncio.create_task(self._conversation.run(), name=f"questions of {self.name}"),
             asyncio.create_task(self._memory.run(), name=f"descriptions of {self.name}"),
@@ -111,9 +111,8 @@ class Session:
     def join(self, after: str | None) -> Subscription:
         """A websocket joins; `after` is the id of the last event that it has."""
         self._attached = True
-        subscription = self._broadcast.subscribe(
-            {"type": "session.created", "session": self.described()}, after
-        )
+        created = {"type": "session.created", "session": self._realtime(None)}
+        subscription = self._broadcast.subscribe(created, after)
         for event in (self._memory.event(), self.cameras.event()):
             if event is not None:
                 subscription.put(self._broadcast.numbered(event))
@@ -129,27 +128,42 @@ class Session:
         """To one websocket only."""
         subscription.put(self._broadcast.numbered(event))
 
-    def hear(self, client: Subscription, event: ClientEvent) -> None:
-        """What a client said. Raises ClientError."""
+    async def hear(self, client: Subscription, event: ClientEvent) -> str | None:
+        """What a client said; the new response's id, where it asked for one. Raises
+        ClientError."""
         if self._closed:
             raise unknown_session(self.id)
         self._asked_at = time.monotonic()
         match event:
             case ItemCreate():
-                self._conversation.add(client, event)
+                self._conversation.checked(client, event)
+                pictures = await self._pictures.show(event.item.pictures)
+                self._conversation.add(client, event, pictures)
             case ResponseCreate():
-                self._conversation.respond(client, event, self._unseen())
+                self._agree(event.response.instructions, "response.instructions")
+                unseen, frames = self._unseen(), self._pictures.frames
+                return self._conversation.respond(client, event, unseen, frames)
             case ResponseCancel():
                 self._conversation.cancel(event)
             case MemoryDescribe():
                 self._memory.describe()
             case SessionUpdate():
-                raise ClientError(
-                    "session_fixed",
-                    "A session's instructions and budget are fixed when it is made: give them to "
-                    "POST /v1/sessions. How an answer is written is said in response.create.",
-                    param="session.instructions" if "instructions" in event.session else "session",
-                )
+                self._agree(event.session.instructions, "session.instructions")
+                if event.session.max_output_tokens is not None:
+                    self._conversation.limit(client, event.session.max_output_tokens)
+                told = self._realtime(client)
+                self.tell(client, {"type": "session.updated", "session": told})
+        return None
+
+    def _agree(self, instructions: str | None, param: str) -> None:
+        """Raises ClientError where these are not the session's instructions."""
+        if instructions is not None and instructions.strip() != (self.wanted.instructions or ""):
+            raise ClientError(
+                "session_fixed",
+                "A session's instructions are fixed when it is made: give them to "
+                "POST /v1/sessions, and leave them out here.",
+                param=param,
+            )
 
     def _unseen(self) -> ClientError | None:
         """Why nothing can be answered yet; None once a frame is on its way to the model."""
@@ -233,6 +247,20 @@ class Session:
             "instructions": self.wanted.instructions,
         }
 
+    def _realtime(self, client: Subscription | None) -> dict[str, Any]:
+        """The session as the Realtime API shows it, to this client."""
+        ours = self.described()
+        return {
+            "id": ours.pop("id"),
+            "object": ours.pop("object"),
+            "type": "realtime",
+            "model": ours.pop("model"),
+            "instructions": ours.pop("instructions"),
+            "output_modalities": ["text"],
+            "max_output_tokens": self._conversation.longest(client),
+            "lookback": ours,
+        }
+
     def state(self) -> dict[str, Any]:
         """What a client may know at any time."""
         memory = self._memory.event()
@@ -299,32 +327,6 @@ class Session:
 
     # What the worker says.
 
-    async def _read(self) -> None:
-        key = keys.events(self.id)
-        while True:
-            try:
-                reply = await self._broker.xread(
-                    {key: self._read_to}, count=256, block=BLOCK_MILLISECONDS
-                )
-                for _, entries in reply:
-                    for entry, fields in entries:
-                        self._read_to = entry
-                        await self._take(key, entry, fields.get(keys.FIELD, b""))
-            except RedisError as error:
-                log.warning("session %s: the broker does not answer: %s", self.name, error)
-                await asyncio.sleep(_RECONNECT_SECONDS)
-
-    async def _take(self, key: str, entry: bytes, data: bytes) -> None:
-        try:
-            message = decode_to_gateway(data)
-        except MalformedMessage as error:
-            log.warning("session %s: an event cannot be read: %s", self.name, error)
-            return
-        self._hear_worker(message)
-        if isinstance(message, MemoryDescribed):
-            # Large, and nobody reads it again: the stream keeps 2,048 entries.
-            await self._broker.xdel(key, entry)
-
     def _hear_worker(self, message: ToGateway) -> None:
         match message:
             case AnswerStarted():
@@ -338,7 +340,7 @@ class Session:
                     self.cameras.tell()  # a frame is told to be sent before it is to be seen
                 self._memory.update(message)
                 if message.frames_seen:
-                    self._conversation.seen()
+                    self._conversation.seen(message.frames_seen + message.frames_dropped)
             case MemoryDescribed():
                 self._memory.described(message)
             case FrameRejected():

@@ -227,7 +227,7 @@ def serving(settings: GatewaySettings) -> Iterator[str]:
     """A gateway in a thread; yields its base URL."""
     config = uvicorn.Config(
         create_app(settings), host="127.0.0.1", port=0, log_level="warning",
-        timeout_graceful_shutdown=1, ws_max_size=2**20,
+        timeout_graceful_shutdown=1, ws_max_size=2 * settings.message_bytes,
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -53,7 +53,7 @@ def test_what_a_client_of_the_realtime_api_sends_is_understood() -> None:
     assert isinstance(event, ItemCreate)
     assert (event.item.content[0].text, event.event_id) == ("hello", "e")
     event = parse('{"type": "response.create", "response": {"output_modalities": ["text"]}}')
-    assert isinstance(event, ResponseCreate) and event.response == ResponseOptions()
+    assert event == ResponseCreate(ResponseOptions(output_modalities=["text"]))
     event = parse(
         '{"type": "response.create", "response": {"stop": ["\\n"], "metadata": {"a": "b"}}}'
     )

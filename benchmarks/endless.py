@@ -140,7 +140,7 @@ def run(
     hours: float = 24.0,
     model: str | Path = SHIPPED_MODEL,
     budget_tokens: int | None = None,
-    policy: str | CompressionPolicy = "infinipot_v",
+    policy: str | CompressionPolicy | None = None,
     positions: Positions = "native",
     questions: int = 320,
     streams: int = 4,
@@ -189,7 +189,7 @@ def run(
         "device": str(engine.device),
         "threads": torch.get_num_threads(),
         "budget_tokens": budget_tokens or engine.default_budget_tokens,
-        "policy": policy if isinstance(policy, str) else policy.name,
+        "policy": _named(policy or engine.default_policy),
         "positions": positions,
         "hours": points[-1]["hour"],
         "interrupted": interrupted,
@@ -296,3 +296,7 @@ def resident_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) * 1024
+
+
+def _named(policy: str | CompressionPolicy) -> str:
+    return policy if isinstance(policy, str) else policy.name

@@ -35,7 +35,7 @@ class Asked:
     attention: str = "auto"
     quantization: str = "none"
     budget_tokens: int | None = None
-    policy: str = "infinipot_v"
+    policy: str | None = None
     fps: float = 1.0
     max_tokens: int = 128
 

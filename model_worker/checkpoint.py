@@ -42,6 +42,7 @@ class Checkpoint:
     tokenizer: Any  # transformers.PreTrainedTokenizerBase
     chat_template: str | None  # None: the tokenizer's own
     preprocessing: dict[str, Any]  # how pictures become pixel values; may be empty
+    policy: str | None = None  # the compression policy that was measured to suit it
 
 
 def read_model_type(folder: Path) -> str:
@@ -104,6 +105,7 @@ def load_checkpoint(
         tokenizer=tokenizer,
         chat_template=template,
         preprocessing=preprocessing,
+        policy=_read_policy(folder),
     )
 
 
@@ -200,6 +202,17 @@ def _choose_attention(attention: str) -> dict[str, str]:
         )
     tower = "sdpa" if attention == "auto" else attention
     return {"": "sdpa", "text_config": "sdpa", "vision_config": tower}
+
+
+def _read_policy(folder: Path) -> str | None:
+    """What `lookback.json`, which is no file of `transformers`, says of the checkpoint."""
+    file = folder / "lookback.json"
+    if not file.is_file():
+        return None
+    try:
+        return str(json.loads(file.read_text())["policy"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{file} names no policy ({error!r}): correct it or remove it") from error
 
 
 def _read_template(folder: Path) -> str | None:

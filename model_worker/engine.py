@@ -10,7 +10,7 @@ from model_worker.device import free_bytes
 from model_worker.families import find_family
 from model_worker.families.base import FamilyAdapter
 from model_worker.memory.cache import CacheShape
-from model_worker.memory.policies import make_policy
+from model_worker.memory.policies import DEFAULT, POLICIES, make_policy
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.memory.pool import KVPool
 from model_worker.session import Session
@@ -39,6 +39,12 @@ class Engine:
         self.max_pixels = adapter.max_pixels
         self.tokens_per_frame = -(-adapter.most_tokens_per_unit // adapter.frames_per_unit)
         self.pool = self._new_pool(None)
+        self.default_policy = adapter.policy or DEFAULT
+        if self.default_policy not in POLICIES:
+            known = ", ".join(sorted(POLICIES))
+            raise ModelError(
+                f"{name} asks for the unknown policy {self.default_policy!r}; known: {known}"
+            )
         self.default_budget_tokens = self._default_budget()
 
     @classmethod
@@ -123,7 +129,7 @@ class Engine:
         self,
         *,
         budget_tokens: int | None = None,
-        policy: str | CompressionPolicy = "infinipot_v",
+        policy: str | CompressionPolicy | None = None,
         history_turns: int = 4,
         longest_position: int | None = None,
         positions: Positions = "native",
@@ -131,6 +137,7 @@ class Engine:
     ) -> Session:
         """Reserve a memory of `budget_tokens` visual tokens and one ingest block.
 
+        `policy` None is the one that the checkpoint's `lookback.json` names, else InfiniPot-V.
         `history_turns` earlier turns are prefilled again with a question. Positions are made
         compact before they reach `longest_position` (None: the model's trained range), or in
         every compression pass where `positions` is "compact". `instructions` are the system
@@ -143,6 +150,7 @@ class Engine:
             raise ValueError(f"unknown positions {positions!r}; known: {known}")
         shape = self._shape(budget, instructions)
         self._check_positions(shape, longest_position or self.adapter.longest_position)
+        policy = policy or self.default_policy
         chosen = make_policy(policy) if isinstance(policy, str) else policy
         chosen.recent_frames(shape.cap, shape.budget, self.adapter.most_tokens_per_unit)
         self._check_bytes(shape)

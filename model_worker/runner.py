@@ -53,7 +53,7 @@ class Runner:
         admission: Admission,
         *,
         budget_tokens: int,
-        policy: str,
+        policy: str | None = None,
         positions: Positions = "native",
         max_batch: int = 16,
         max_answers: int = 16,

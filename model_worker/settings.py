@@ -31,7 +31,8 @@ class WorkerSettings(BaseSettings):
     """Of the decoder's weights; needs `lookback[quantized]`."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of the model; None leaves the choice to torch."""
-    policy: str = "infinipot_v"
+    policy: str | None = None
+    """How memories are compressed; None: as suits the model, see `Engine.open_session`."""
     budget_tokens: int | None = Field(default=None, ge=1)
     """A session's budget where it asks for none; None takes the model's default."""
     positions: Literal["native", "compact"] = "native"

@@ -65,6 +65,8 @@ def export(
     tokenizer.save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
     write_processor(folder)
+    # Measured with `lookback bench endless`: without value norms it remembers more.
+    (folder / "lookback.json").write_text('{"policy": "tar"}\n')
 
 
 def main() -> None:

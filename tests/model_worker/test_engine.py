@@ -10,6 +10,8 @@ import torch
 
 from model_worker.engine import Engine, ModelError
 from model_worker.memory.policies.infinipot_v import InfiniPotV
+from model_worker.memory.policies.recency import Recency
+from model_worker.memory.policies.tar import TaR
 from model_worker.memory.pool import PoolFull
 from training.checkpoint import build_model, build_tokenizer
 
@@ -120,6 +122,25 @@ def test_the_default_budget_is_smaller_where_positions_are_few(
 def test_an_unknown_policy_is_refused(llava: Engine) -> None:
     with pytest.raises(ValueError, match="unknown policy"):
         llava.open_session(policy="magic")
+
+
+def test_a_checkpoint_may_name_the_policy_that_suits_it(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(checkpoints["llava_onevision"], tmp_path / "copy"))
+    assert Engine.load(folder).default_policy == "infinipot_v"
+    (folder / "lookback.json").write_text('{"policy": "tar"}')
+    engine = Engine.load(folder)
+    assert engine.default_policy == "tar"
+    assert engine.open_session()._policy == TaR()
+    assert engine.open_session(policy="recency")._policy == Recency()
+    for text, named in (
+        ('{"policy": "magic"}', "known: infinipot_v, recency, tar"),
+        ("{", "names"),
+    ):
+        (folder / "lookback.json").write_text(text)
+        with pytest.raises(ModelError, match=named):
+            Engine.load(folder)
 
 
 def test_a_policy_may_come_with_its_own_settings(llava: Engine) -> None:

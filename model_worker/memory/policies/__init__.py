@@ -3,9 +3,12 @@
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.memory.policies.infinipot_v import InfiniPotV
 from model_worker.memory.policies.recency import Recency
+from model_worker.memory.policies.tar import TaR
+
+DEFAULT = InfiniPotV.name
 
 POLICIES: dict[str, type[CompressionPolicy]] = {
-    policy.name: policy for policy in (InfiniPotV, Recency)
+    policy.name: policy for policy in (InfiniPotV, Recency, TaR)
 }
 
 

@@ -48,6 +48,17 @@ def to_size(frame: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(frame, (grid.width, grid.height), interpolation=how), np.uint8)
 
 
+def padded(frame: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
+    """A frame, RGB `[height, width, 3]`, with black beside it or above and below it, so that it has
+    the grid's shape and nothing in it is squeezed."""
+    height, width = frame.shape[:2]
+    wide = max(width, round(height * grid.width / grid.height))
+    high = max(height, round(width * grid.height / grid.width))
+    left, top = (wide - width) // 2, (high - height) // 2
+    sides = (top, high - height - top, left, wide - width - left)
+    return np.asarray(cv2.copyMakeBorder(frame, *sides, cv2.BORDER_CONSTANT, value=0), np.uint8)
+
+
 def resize(
     frame: NDArray[np.uint8], width: int, height: int, filter_: Image.Resampling
 ) -> NDArray[np.uint8]:

@@ -15,10 +15,11 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 
 from model_worker.checkpoint import Checkpoint
 from model_worker.families.base import FamilyAdapter, Grid
-from model_worker.families.pictures import Normaliser
+from model_worker.families.pictures import Normaliser, padded
 
 _MOST_TOKENS = 144  # a unit; about the 140 of InfiniPot-V's measurements
 _LEAST_TOKENS = 4
+_SQUEEZED = 1.1  # how much wider or higher a frame may get by being resized to a grid
 
 
 class Qwen2VL(FamilyAdapter):
@@ -60,7 +61,15 @@ class Qwen2VL(FamilyAdapter):
         return Grid(height // self._cell, width // self._cell, height, width)
 
     def pixels(self, frame: NDArray[np.uint8], grid: Grid) -> Tensor:
-        return self._normalise(frame, grid)
+        return self._normalise(self._shaped(frame, grid), grid)
+
+    def _shaped(self, frame: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
+        """The grid is that of the stream's first frame: a camera may be turned since."""
+        height, width = frame.shape[:2]
+        other = width / height * grid.height / grid.width
+        if 1 / _SQUEEZED <= other <= _SQUEEZED or self.grid(width, height) == grid:
+            return frame
+        return padded(frame, grid)
 
     def encode(self, units: Tensor, grid: Grid) -> Tensor:
         shape = [1, grid.rows * self._merge, grid.columns * self._merge]

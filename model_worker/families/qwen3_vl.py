@@ -55,7 +55,7 @@ class Qwen3VL(Interleaved, Qwen2VL):
         return super().most_tokens_per_unit + sum(self.text_room)
 
     def pixels(self, frame: NDArray[np.uint8], grid: Grid) -> Tensor:
-        frame = resize(frame, grid.width, grid.height, Image.Resampling.BICUBIC)
+        frame = resize(self._shaped(frame, grid), grid.width, grid.height, Image.Resampling.BICUBIC)
         return self._normalise(frame, grid)
 
     def encode(self, units: Tensor, grid: Grid) -> Tensor:

@@ -51,6 +51,24 @@ def test_pixels_are_those_of_the_processor(
     assert (pixels - expected[0]).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize("turned", [(320, 180), (64, 36), (200, 200)])
+def test_a_camera_that_is_turned_shows_the_whole_picture_unsqueezed(
+    engines: dict[str, Engine], family: str, turned: tuple[int, int]
+) -> None:
+    adapter = engines[family].adapter
+    grid = adapter.grid(320, 180)
+    height, width = turned
+    pixels = adapter.pixels(np.full((height, width, 3), 255, np.uint8), grid)
+    assert pixels.shape == (3, grid.height, grid.width)
+    black = adapter.pixels(np.zeros((180, 320, 3), np.uint8), grid)[:, :1, :1]
+    shown = (pixels - black).abs().sum(0) > 0.5
+    rows, columns = shown.any(1).sum().item(), shown.any(0).sum().item()
+    assert rows == grid.height
+    assert columns == pytest.approx(grid.height * width / height, abs=3)
+    assert shown[:, grid.width // 2].all()
+
+
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 48), (100, 150), (240, 320)])
 def test_patches_of_qwen3_are_those_of_the_processor(
     engines: dict[str, Engine], height: int, width: int

@@ -6,6 +6,7 @@ only the broker is missing. For each number of sessions there are two measuremen
 *Saturated*: every session always has frames waiting. `frames_per_second` is the median of several
 rounds, taken in turn with rounds of as many sessions whose frames pass the model one at a time
 (`max_batch=1`): `one_at_a_time_frames_per_second` of that point, and, at 8 sessions, of the whole.
+`saturated_itl_p99` is the inter-token latency of one session's answers meanwhile.
 
 *Live*, in real time: each session gets one frame a second, at a phase of its own, and questions
 arrive at random (a Poisson process, the same number a second in all at every point). `dropped`
@@ -17,7 +18,7 @@ measured before each point.
 
 import math
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -61,14 +62,18 @@ _IDLE = "idle"
 
 
 class TimedRunner(Runner):
-    """A runner that notes how long each frame waited, from `captured_at` until it was watched."""
+    """A runner that notes which frames were watched and how long each had waited since its
+    `captured_at`, in seconds."""
 
     waits: list[float]
+    watched: Counter[str]
 
     def _seen(self, seat: Seat, intake: Intake) -> None:
         super()._seen(seat, intake)
         now = time.time()
-        self.waits += [now - waiting.what.captured_at for waiting in intake.frames]
+        for waiting in intake.frames:
+            self.waits.append(now - waiting.what.captured_at)
+            self.watched[waiting.what.session] += 1
 
 
 class Worker:
@@ -89,13 +94,12 @@ class Worker:
             self._hear,
             Admission(len(names)),
             budget_tokens=engine.default_budget_tokens,
-            policy="infinipot_v",
             max_batch=max_batch,
         )
-        self._runner.waits = []
+        self._runner.waits, self._runner.watched = [], Counter()
         for name in names:
             self._runner.handle(OpenSession(name))
-            self.watch([name] * _SETTLED)
+        self.saturate(_SETTLED * len(names))
 
     @property
     def waits(self) -> list[float]:
@@ -131,22 +135,42 @@ class Worker:
         while self._runner.turn():
             pass
 
-    def watch(self, names: Sequence[str]) -> float:
-        """A frame of each of these sessions, in any number, no ring ever full. Returns seconds."""
-        start = time.perf_counter()
-        waiting = list(names)
-        while waiting:
-            taken: defaultdict[str, int] = defaultdict(int)
-            left = []
-            for name in waiting:
-                if taken[name] < RING:
-                    self.send(name, time.time())
-                    taken[name] += 1
+    def _turn_with_frames(self) -> None:
+        """One turn, before which every session has as many frames waiting as its ring holds."""
+        for name in self.names:
+            while self._numbers[name] - self._runner.watched[name] < RING:
+                self.send(name, time.time())
+        self._runner.turn()
+
+    def saturate(self, frames: int) -> float:
+        """Turns with frames always waiting until so many more are watched, in all. Returns frames
+        a second."""
+        start, before = time.perf_counter(), len(self.waits)
+        while len(self.waits) < before + frames:
+            self._turn_with_frames()
+        return (len(self.waits) - before) / (time.perf_counter() - start)
+
+    def answer(self, questions: int, *, frames: bool) -> list[float]:
+        """Questions to the first session, one after another, with frames always waiting in all
+        sessions or with none. Returns the seconds between the pieces of each answer."""
+        before = set(self.asked)
+        for _ in range(questions):
+            done = self.completed + 1
+            self.ask(self.names[0], time.monotonic())
+            while self.completed < done:
+                if frames:
+                    self._turn_with_frames()
                 else:
-                    left.append(name)
-            waiting = left
-            self.work()
-        return time.perf_counter() - start
+                    self._runner.turn()
+        return self.gaps(set(self.asked) - before)
+
+    def gaps(self, responses: Iterable[str]) -> list[float]:
+        """Seconds between the pieces of each of these answers."""
+        return [
+            later - earlier
+            for response in responses
+            for earlier, later in pairwise(self.pieces[response])
+        ]
 
     def live(self, events: Iterable[tuple[float, str, bool]]) -> float:
         """Events (seconds from now, session, whether it is a question rather than a frame) at
@@ -162,9 +186,14 @@ class Worker:
                 self.send(name, wall + at)
         self.work()
         seconds = time.monotonic() - start
-        time.sleep(STATUS_SECONDS)
-        self.work()  # the last states of the memories
+        self.drain()
         return seconds
+
+    def drain(self) -> None:
+        """Finish what there is to do, and hear the last states of the memories."""
+        self.work()
+        time.sleep(STATUS_SECONDS)
+        self.work()
 
     def close(self) -> None:
         self._runner.close_all("The measurement is over.")
@@ -188,24 +217,28 @@ def run(
     stream = Stream(read_scenes(engine.frame_size, engine.max_pixels), seed=0)
     jpegs = [_jpeg(stream.next()) for _ in range(_PICTURES)]
     idle = Worker(engine, [_IDLE], jpegs, max_batch)
-    points = []
+    points, idle_gaps = [], list[float]()
+    asked = round(seconds * questions_per_second)
     for count in sessions:
         progress(f"{count} sessions")
-        for _ in range(round(seconds * questions_per_second)):
-            idle.ask(_IDLE, time.monotonic())
-            idle.work()
+        idle_gaps += idle.answer(asked, frames=False)
         names = [f"{number}" for number in range(count)]
         worker = Worker(engine, names, jpegs, max_batch)
-        rate, rate_alone = _saturated(worker, Worker(engine, names, jpegs, 1), rounds)
-        point = {"sessions": count, "frames_per_second": round(rate, 1)}
-        point |= _live(worker, seconds, questions_per_second)
-        point["one_at_a_time_frames_per_second"] = round(rate_alone, 1)
-        points.append(point)
+        alone = Worker(engine, names, jpegs, 1)
+        rates = [(worker.saturate(_ROUND), alone.saturate(_ROUND)) for _ in range(rounds)]
+        alone.close()
+        point = {
+            "sessions": count,
+            "frames_per_second": round(median(rate for rate, _ in rates), 1),
+            "one_at_a_time_frames_per_second": round(median(rate for _, rate in rates), 1),
+            "saturated_itl_p99": _percentile(worker.answer(asked, frames=True), 99),
+        }
+        points.append(point | _live(worker, seconds, questions_per_second))
         worker.close()
     idle.close()
     compared = min(points, key=lambda point: abs(point["sessions"] - BASELINE_SESSIONS))
-    alone = compared["one_at_a_time_frames_per_second"]
-    idle_itl = _percentile(_gaps(idle), 99)
+    baseline = compared["one_at_a_time_frames_per_second"]
+    idle_itl = _percentile(idle_gaps, 99)
     return {
         "benchmark": "sessions",
         "model": engine.name,
@@ -213,22 +246,13 @@ def run(
         "threads": torch.get_num_threads(),
         "max_batch": max_batch,
         "compared_sessions": compared["sessions"],
-        "one_at_a_time_frames_per_second": alone,
-        "times_one_at_a_time": round(compared["frames_per_second"] / alone, 2),
-        "idle_itl_p50": _percentile(_gaps(idle), 50),
+        "one_at_a_time_frames_per_second": baseline,
+        "times_one_at_a_time": round(compared["frames_per_second"] / baseline, 2),
+        "idle_itl_p50": _percentile(idle_gaps, 50),
         "idle_itl_p99": idle_itl,
         "times_idle_itl_p99": round(compared["itl_p99"] / idle_itl, 2),
         "points": points,
     }
-
-
-def _saturated(worker: Worker, alone: Worker, rounds: int) -> tuple[float, float]:
-    """Frames a second of both, medians of rounds taken in turn; `alone` is closed."""
-    names = [*worker.names] * (_ROUND // len(worker.names))
-    pairs = [(worker.watch(names), alone.watch(names)) for _ in range(rounds)]
-    alone.close()
-    rates = [len(names) / median(pair[side] for pair in pairs) for side in (0, 1)]
-    return rates[0], rates[1]
 
 
 def _live(worker: Worker, seconds: float, questions_per_second: float) -> dict[str, float]:
@@ -242,32 +266,25 @@ def _live(worker: Worker, seconds: float, questions_per_second: float) -> dict[s
     while at < seconds:
         events.append((at, worker.names[int(random.integers(len(worker.names)))], True))
         at += random.exponential(1 / questions_per_second)
-    before = sum(worker.dropped.values())
+    worker.drain()
+    dropped, completed, before = sum(worker.dropped.values()), worker.completed, set(worker.asked)
     worker.waits.clear()
     taken = worker.live(events)
-    first = [
-        pieces[0] - worker.asked[response] for response, pieces in worker.pieces.items() if pieces
-    ]
-    gaps = _gaps(worker)
+    asked = set(worker.asked) - before
+    first = [worker.pieces[each][0] - worker.asked[each] for each in asked if worker.pieces[each]]
+    gaps = worker.gaps(asked)
     return {
-        "dropped": sum(worker.dropped.values()) - before,
+        "dropped": sum(worker.dropped.values()) - dropped,
         "ttft_p50": _percentile(first, 50),
         "ttft_p99": _percentile(first, 99),
         "itl_p50": _percentile(gaps, 50),
         "itl_p99": _percentile(gaps, 99),
         "live_frames_per_second": round(len(worker.waits) / max(seconds, taken), 2),
         "longest_frame_wait_seconds": round(float(max(worker.waits)), 5),
-        "questions": len(worker.asked),
-        "answers": worker.completed,
+        "questions": len(asked),
+        "answers": worker.completed - completed,
         "gaps": len(gaps),
     }
-
-
-def _gaps(worker: Worker) -> list[float]:
-    """Seconds between the pieces of every answer."""
-    return [
-        later - earlier for pieces in worker.pieces.values() for earlier, later in pairwise(pieces)
-    ]
 
 
 def _percentile(seconds: Sequence[float], percent: int) -> float:

@@ -10,6 +10,7 @@ another without text between them; a family that does otherwise overrides it.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -227,11 +228,11 @@ class FamilyAdapter(ABC):
         """The decoder layers, without the LM head."""
         return self.model.model.language_model
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
         return torch.device(self.model.device)
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
         dtype: torch.dtype = self.model.dtype
         return dtype

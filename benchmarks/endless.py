@@ -3,11 +3,12 @@
 The clock is simulated: frames come one a second by their timestamps, as fast as they are taken.
 The stream is the sample clip's scenes in random order (`scenes.py`), so every answer is known.
 
-`recent_accuracy`: questions about the last five minutes, asked every eight frames of the time
-before a point: the last 20 minutes before an hour, and the last 5 minutes of 4 streams of ten
-minutes at the first point, so that all points rest on as many different scenes. Answers leave no
-trace in memory and none in the conversation. `accuracy_low` and `accuracy_high` are the 95 %
-interval (Wilson 1927), which takes questions as independent.
+`recent_accuracy`: questions about the last five minutes, asked every eight frames of the last 20
+minutes before a point. The first and the last point, which are compared, have twice as many: in
+the last 40 minutes, and, at minute 10, in the last 5 minutes of 8 streams of ten minutes, so that
+both rest on as many different scenes. Answers leave no trace in memory and none in the
+conversation. `accuracy_low` and `accuracy_high` are the 95 % interval (Wilson 1927), which takes
+questions as independent.
 
 `frame_seconds` (median over groups of eight frames taken one at a time, each group with one
 compression pass) and `ttft_seconds` (median) are measured in turn with those of a session that
@@ -20,7 +21,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,11 +130,15 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a run is measured: see `run`."""
+    """How a point is measured: see `run`."""
 
     questions: int
     streams: int
     repeats: int
+
+    def compared(self) -> "Plan":
+        """Of the first and the last point."""
+        return replace(self, questions=2 * self.questions, streams=2 * self.streams)
 
 
 def run(
@@ -150,14 +155,15 @@ def run(
 ) -> dict[str, Any]:
     """A point at minute 10, at every whole hour and at the end.
 
-    `questions` are asked before each point; `streams` streams make the first one; times are
-    medians over `repeats`. Interrupted, it returns the points that it has. Raises OptionError for
-    `hours` that are no number of at least ten minutes.
+    `questions` are asked in the last `streams` times five minutes before a point, and twice that
+    before the first and the last; at the first, in as many streams. Times are medians over
+    `repeats`. Interrupted, it returns the points that it has. Raises OptionError for `hours` that
+    are no number of at least ten minutes.
     """
     if not FIRST_POINT <= hours * 3600 < math.inf:
+        least = math.ceil(FIRST_POINT / 0.36) / 10_000
         raise OptionError(
-            f"hours must be a number of at least {math.ceil(FIRST_POINT / 0.36) / 10_000} (the first point is "
-            f"minute 10), not {hours}"
+            f"hours must be a number of at least {least} (the first point is minute 10), not {hours}"
         )
     engine = Engine.load(model, threads=threads)
     scenes = read_scenes(engine.frame_size, engine.max_pixels)
@@ -174,9 +180,11 @@ def run(
     exams: list[Marks] = []
     interrupted = False
     try:
-        for end in _ends(hours):
+        ends = _ends(hours)
+        for end in ends:
             progress(f"hour {watcher.seconds / 3600:.2f} of {hours:g}")
-            point, marks = _point(watcher, end, begin, plan)
+            fine = end in (ends[0], ends[-1])
+            point, marks = _point(watcher, end, begin, plan.compared() if fine else plan)
             points.append(point)
             exams.append(marks)
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from benchmarks.scenes import KINDS
 
 
 def test_reports_minute_10_and_the_end() -> None:
-    figures = BENCHMARKS["endless"](hours=0.2, questions=32, streams=2, repeats=2)
+    figures = BENCHMARKS["endless"](hours=0.2, questions=16, streams=1, repeats=2)
     json.dumps(figures, allow_nan=False)
     points = figures["points"]
     assert [point["hour"] for point in points] == [0.1667, 0.2]

@@ -5,30 +5,33 @@ Pictures go to a FrameFeed. Knows nothing about sessions, questions or the broke
 
 import asyncio
 import logging
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import aioice.ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import OperationError
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from aiortc.sdp import candidate_from_sdp
 from av import VideoFrame
 
 from server.errors import ClientError
 from server.feed import FrameFeed
+from server.sdp import (
+    MOST_CANDIDATES,
+    check,
+    prepared,
+    read_candidate,
+    values,
+    with_start_bitrate,
+)
 from server.settings import GatewaySettings
 from server.tasks import stop
 
 log = logging.getLogger(__name__)
 
 State = Literal["connecting", "live", "stalled", "gone"]
-SDP_BYTES: Final = 65536
-_MOST_MEDIA: Final = 8
-_MOST_CANDIDATES: Final = 64
 _LOOK_SECONDS = 0.25
 _GATHER_SECONDS = 10.0
 _CLOSE_SECONDS = 5.0
@@ -77,9 +80,9 @@ class Camera:
     async def answer(self, sdp: str) -> str:
         """The answer to an offer, with all candidates. Raises ClientError for an offer that is
         none, has no picture, or only codecs that cannot be decoded here."""
-        _check(sdp)
-        self._credentials = (_values(sdp, "ice-ufrag"), _values(sdp, "ice-pwd"))
-        self._mids = re.findall(r"^a=mid:(\S+)", sdp, flags=re.MULTILINE)
+        check(sdp)
+        self._credentials = ({*values(sdp, "ice-ufrag")}, {*values(sdp, "ice-pwd")})
+        self._mids = values(sdp, "mid")
         self._peer.on("track", self._on_track)
         self._peer.on("connectionstatechange", self._on_connection)
         try:
@@ -102,11 +105,10 @@ class Camera:
         answer: str = self._peer.localDescription.sdp
         return with_start_bitrate(answer, self._settings.start_kilobits)
 
-    def same_ice(self, username: str | None, password: str | None) -> bool:
-        """Whether these credentials, where given, are those of the offer: others would restart
-        ICE, which aiortc cannot."""
-        usernames, passwords = self._credentials
-        return username in {None, *usernames} and password in {None, *passwords}
+    def same_ice(self, usernames: list[str], passwords: list[str]) -> bool:
+        """Whether all these credentials are of the offer: others would restart ICE, which aiortc
+        cannot."""
+        return {*usernames} <= self._credentials[0] and {*passwords} <= self._credentials[1]
 
     async def add_candidates(self, candidates: Iterable[tuple[str, str]]) -> None:
         """Takes candidates that came after the offer: pairs of a media section's id and the value
@@ -117,12 +119,7 @@ class Camera:
         """
         parsed = []
         for mid, value in candidates:
-            try:
-                candidate = candidate_from_sdp(value)
-            except (AssertionError, ValueError) as error:
-                raise ClientError(
-                    "invalid_candidate", f"The candidate {value[:200]!r} cannot be read."
-                ) from error
+            candidate = read_candidate(value)
             mid = mid or next(iter(self._mids), "")
             if mid not in self._mids:
                 raise ClientError(
@@ -131,7 +128,7 @@ class Camera:
             candidate.sdpMid = mid
             parsed.append(candidate)
         for candidate in parsed:
-            if self.state == "gone" or self._candidates >= _MOST_CANDIDATES:
+            if self.state == "gone" or self._candidates >= MOST_CANDIDATES:
                 return
             self._candidates += 1
             try:
@@ -152,8 +149,9 @@ class Camera:
         await asyncio.wait({self._closing}, timeout=_CLOSE_SECONDS)
 
     async def _set_offer(self, sdp: str) -> None:
+        offer = RTCSessionDescription(prepared(sdp), "offer")
         try:
-            await self._peer.setRemoteDescription(RTCSessionDescription(_prepared(sdp), "offer"))
+            await self._peer.setRemoteDescription(offer)
         except OperationError as error:
             raise ClientError(
                 "unsupported_codec",
@@ -228,64 +226,3 @@ class Camera:
         if self.state != "gone":
             self.why = why
             self._become("gone")
-
-
-def with_start_bitrate(sdp: str, kilobits: int) -> str:
-    """The answer with a wish to start at this bitrate (kbit/s): without it Chromium starts at
-    300 and shrinks the picture."""
-    wish = f"x-google-start-bitrate={kilobits};x-google-min-bitrate={min(kilobits, 1000)}"
-    lines: list[str] = []
-    video = re.findall(r"^a=rtpmap:(\d+) (?:VP8|H264)/90000", sdp, flags=re.MULTILINE)
-    with_fmtp = set(re.findall(r"^a=fmtp:(\d+) ", sdp, flags=re.MULTILINE))
-    for line in sdp.splitlines():
-        named = re.match(r"a=(rtpmap|fmtp):(\d+) ", line)
-        if named and named[2] in video:
-            if named[1] == "fmtp":
-                line = f"{line};{wish}"
-            elif named[2] not in with_fmtp:
-                line = f"{line}\r\na=fmtp:{named[2]} {wish}"
-        lines.append(line)
-    return "\r\n".join(lines) + "\r\n"
-
-
-def _values(sdp: str, attribute: str) -> set[str]:
-    return set(re.findall(rf"^a={attribute}:(\S+)", sdp, flags=re.MULTILINE))
-
-
-def _prepared(sdp: str) -> str:
-    """The offer as aiortc can take it from everybody."""
-    lines = []
-    candidates = 0
-    for line in sdp.splitlines():
-        if line == "a=setup:actpass":
-            # As the DTLS server we please both browsers and GStreamer, whose RSA certificate
-            # aiortc's DTLS client does not accept.
-            line = "a=setup:active"
-        elif line == "a=end-of-candidates":
-            # With it aioice fails where none of those given is reachable, although the sender may
-            # well reach us: then its address is learnt from its checks (peer-reflexive).
-            continue
-        elif line.startswith("a=candidate:"):
-            candidates += 1
-            if candidates > _MOST_CANDIDATES:
-                continue
-        lines.append(line)
-    return "\r\n".join(lines) + "\r\n"
-
-
-def _check(sdp: Any) -> None:
-    if len(sdp.encode("utf-8", "replace")) > SDP_BYTES:
-        raise ClientError("offer_too_large", f"An offer has at most {SDP_BYTES} bytes.", status=413)
-    if not sdp.startswith("v=0"):
-        raise ClientError(
-            "invalid_offer", "The SDP cannot be read: an offer begins with v=0.", param="sdp"
-        )
-    media = re.findall(r"^m=(\w+)", sdp, flags=re.MULTILINE)
-    if len(media) > _MOST_MEDIA:
-        raise ClientError(
-            "invalid_offer", f"An offer has at most {_MOST_MEDIA} media sections.", param="sdp"
-        )
-    if "video" not in media:
-        raise ClientError(
-            "offer_without_video", "The offer has no video: add a video track.", param="sdp"
-        )

@@ -10,8 +10,9 @@ from typing import Final
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from server.camera import SDP_BYTES, Camera
+from server.camera import Camera
 from server.errors import ClientError
+from server.sdp import SDP_BYTES, values
 from server.sessions import Sessions
 from server.settings import IceServer
 
@@ -56,12 +57,7 @@ async def trickle(request: Request, session: str, resource: str) -> Response:
         raise ClientError(
             "etag_mismatch", "If-Match is not the ETag that came with the answer.", status=412
         )
-    credentials = {
-        name: re.search(rf"^a=ice-{name}:(\S+)", fragment, flags=re.MULTILINE)
-        for name in ("ufrag", "pwd")
-    }
-    username, password = (found and found[1] for found in credentials.values())
-    if not camera.same_ice(username, password):
+    if not camera.same_ice(values(fragment, "ice-ufrag"), values(fragment, "ice-pwd")):
         raise ClientError(
             "ice_restart_unsupported",
             "ICE cannot be restarted here. The connection goes on as it was; where it is lost, "

@@ -15,9 +15,10 @@ from aiortc.mediastreams import AudioStreamTrack
 
 from broker.connection import connect
 from messages import keys
-from server.camera import SDP_BYTES, Camera, with_start_bitrate
+from server.camera import Camera
 from server.errors import ClientError
 from server.feed import FrameFeed
+from server.sdp import SDP_BYTES
 from server.settings import GatewaySettings
 
 
@@ -275,19 +276,6 @@ async def test_an_offer_without_a_way_is_given_up(serve: Callable[..., str], too
             "lookback.camera.updated", lambda e: e["camera"]["state"] == "gone"
         )
     assert "no picture arrived" in gone["camera"]["message"].lower()
-
-
-def test_the_answer_asks_browsers_to_start_fast() -> None:
-    sdp = "v=0\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
-    assert with_start_bitrate(sdp, 2000) == (
-        "v=0\r\na=rtpmap:96 VP8/90000\r\n"
-        "a=fmtp:96 x-google-start-bitrate=2000;x-google-min-bitrate=1000\r\n"
-        "a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
-    )
-    sdp = "a=rtpmap:99 H264/90000\r\na=fmtp:99 packetization-mode=1\r\n"
-    assert "a=fmtp:99 packetization-mode=1;x-google-start-bitrate=500;" in with_start_bitrate(
-        sdp, 500
-    )
 
 
 async def test_a_machine_without_a_network_connects_over_loopback(

@@ -163,7 +163,7 @@ def run(
     if not FIRST_POINT <= hours * 3600 < math.inf:
         least = math.ceil(FIRST_POINT / 0.36) / 10_000
         raise OptionError(
-            f"hours must be a number of at least {least} (the first point is minute 10), not {hours}"
+            f"hours must be a number of at least {least} (minute 10, the first point), not {hours}"
         )
     engine = Engine.load(model, threads=threads)
     scenes = read_scenes(engine.frame_size, engine.max_pixels)

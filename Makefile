@@ -23,7 +23,7 @@ run: install  ## Start Lookback and print its address; ARGS="--port 9000 --model
 	@exec $(BIN)/lookback serve $(ARGS)
 
 test: install  ## Install what the tests need and run them; ARGS="tests/server -k offer"
-	@.ci/packages chromium ffmpeg redis-server emoji
+	@.ci/packages chromium ffmpeg redis-server emoji gstreamer
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: install node_modules/.installed  ## Style and types of the Python and of the page

@@ -6,7 +6,7 @@ import logging
 import math
 import socket
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -15,7 +15,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from broker.connection import connect, connect_async
-from server.errors import ClientError
+from server.chat_routes import COMPLETIONS
+from server.chat_routes import router as chat_router
+from server.errors import ClientError, invalid_request
 from server.guard import Guard
 from server.pages import add_pages
 from server.routes import router
@@ -61,12 +63,14 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 
     app = FastAPI(title="Lookback", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.ice_links = ice_links
-    app.add_middleware(Guard, allowed_origins=settings.allowed_origins)
+    large = {COMPLETIONS: settings.message_bytes}  # a conversation, and pictures
+    app.add_middleware(Guard, allowed_origins=settings.allowed_origins, large=large)
     app.add_exception_handler(ClientError, _client_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _our_fault)
     app.include_router(router)
+    app.include_router(chat_router)
     app.include_router(whip_router)
     add_pages(app, settings)
     return app
@@ -123,13 +127,7 @@ async def _client_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    first: dict[str, Any] = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return await _client_error(request, ClientError("invalid_json", f"{first['msg']}."))
-    param = ".".join(str(part) for part in first["loc"] if part != "body") or None
-    message = f"{first['msg']}{f' (at {param})' if param else ''}."
-    invalid = ClientError("invalid_request", message, param=param, status=422)
-    return await _client_error(request, invalid)
+    return await _client_error(request, invalid_request(error.errors()))
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

@@ -69,11 +69,12 @@ class Broadcast:
         self._number += 1
         return {"event_id": f"event_{self._number:08d}", **event}
 
-    def subscribe(self, greeting: Event, after: str | None = None) -> Subscription:
+    def subscribe(self, greeting: Event | None = None, after: str | None = None) -> Subscription:
         """The greeting, then what was published since the event `after`, then all that comes."""
         missed = [e for e in self._history if after is not None and e["event_id"] > after]
         subscription = Subscription(_WAITING + len(missed))
-        subscription.put(self.numbered(greeting))
+        if greeting is not None:
+            subscription.put(self.numbered(greeting))
         for event in missed:
             subscription.put(event)
         self._subscriptions.add(subscription)

@@ -1,5 +1,6 @@
 """Errors that a client is told, in one shape for HTTP and for the websocket."""
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from server.broadcast import Event
@@ -43,6 +44,16 @@ class ServiceError(ClientError):
     """Something on our side is missing or full; trying again may help."""
 
     kind: Kind = "server_error"
+
+
+def invalid_request(errors: Sequence[Any], status: int = 422) -> ClientError:
+    """What a body has wrong, as pydantic lists it: the first of it, in words."""
+    first: dict[str, Any] = errors[0]
+    if first["type"] == "json_invalid":
+        return ClientError("invalid_json", f"{first['msg']}.")
+    param = ".".join(str(part) for part in first["loc"] if part != "body") or None
+    message = f"{first['msg']}{f' (at {param})' if param else ''}."
+    return ClientError("invalid_request", message, param=param, status=status)
 
 
 def broker_unavailable(why: object) -> ServiceError:

@@ -50,7 +50,7 @@ async def publish(websocket: WebSocket, sessions: Sessions, identity: str) -> No
         unknown = error.status == 404
         await websocket.close(UNKNOWN_SESSION if unknown else _TRY_AGAIN, error.code)
         return
-    with session.attended():
+    with session.attendance.attended():
         try:
             await sender.run()
         finally:

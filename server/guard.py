@@ -3,7 +3,8 @@
 Pages of the origins that are welcome are told so in the browsers' way (CORS).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.errors import ClientError
 
 BODY_BYTES: Final = 131072
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})
 _HARMLESS: Final = ("GET", "HEAD", "OPTIONS")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _PREFLIGHT: Final = {
@@ -27,10 +29,13 @@ _EXPOSED: Final = "Location, Link, ETag, Accept-Patch, Retry-After"
 class Guard:
     """ASGI middleware. A browser names the page's origin with every websocket and every request
     that changes something: it must be this gateway's own, or one of `allowed_origins`. Programs
-    name none and pass."""
+    name none and pass. large: paths whose bodies may have more bytes than BODY_BYTES."""
 
-    def __init__(self, app: ASGIApp, allowed_origins: Iterable[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, allowed_origins: Iterable[str], large: Mapping[str, int] = _NONE
+    ) -> None:
         self._app = app
+        self._large = large
         self._allowed = {origin.rstrip("/").lower() for origin in allowed_origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,11 +64,12 @@ class Guard:
         if preflight:
             await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send)
             return
+        most = self._large.get(scope["path"], BODY_BYTES)
         too_large = ClientError(
-            "body_too_large", f"A request's body has at most {BODY_BYTES} bytes.", status=413
+            "body_too_large", f"A request's body has at most {most} bytes.", status=413
         )
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > BODY_BYTES:
+        if length.isdecimal() and int(length) > most:
             await refuse(too_large, scope, receive, send)
             return
         received = 0
@@ -73,14 +79,14 @@ class Guard:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > BODY_BYTES:
+            if received > most:
                 raise too_large
             return message
 
         async def answered(message: Message) -> None:
             # Frameworks turn what reading a body raises into errors of their own.
             nonlocal refused
-            if received <= BODY_BYTES:
+            if received <= most:
                 await send(message)
             elif not refused:
                 refused = True

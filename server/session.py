@@ -7,8 +7,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
@@ -26,6 +25,7 @@ from messages.sessions import (
     SessionOpened,
 )
 from messages.workers import WorkerCard
+from server.attendance import Attendance
 from server.broadcast import Broadcast, Event, Subscription
 from server.camera import Camera
 from server.cameras import Cameras, Publisher
@@ -94,9 +94,7 @@ class Session:
         self._pictures = Pictures(self.feed, settings)
         self.cameras = Cameras(self.id, self.feed, self._broadcast.show)
         self._sender: Camera | None = None  # by WHIP: it may come back, until it says goodbye
-        self._created_at = self._left_at = self._asked_at = time.monotonic()
-        self._attached = False
-        self._attending = 0
+        self.attendance = Attendance(settings)
         self._closed = False
         reports = Reports(self.id, broker, opened_at, self._hear_worker)
         self._tasks = [
@@ -110,7 +108,7 @@ class Session:
 
     def join(self, after: str | None) -> Subscription:
         """A websocket joins; `after` is the id of the last event that it has."""
-        self._attached = True
+        self.attendance.came()
         created = {"type": "session.created", "session": self._realtime(None)}
         subscription = self._broadcast.subscribe(created, after)
         for event in (self._memory.event(), self.cameras.event()):
@@ -118,11 +116,15 @@ class Session:
                 subscription.put(self._broadcast.numbered(event))
         return subscription
 
+    def listen(self) -> Subscription:
+        """As a websocket, for somebody who joins without one."""
+        return self._broadcast.subscribe()
+
     def leave(self, subscription: Subscription) -> None:
-        """A websocket is gone."""
+        """Who has joined is gone."""
         self._broadcast.unsubscribe(subscription)
         self._conversation.forget(subscription)
-        self._left_at = max(self._left_at, time.monotonic())
+        self.attendance.left()
 
     def tell(self, subscription: Subscription, event: Event) -> None:
         """To one websocket only."""
@@ -133,7 +135,7 @@ class Session:
         ClientError."""
         if self._closed:
             raise unknown_session(self.id)
-        self._asked_at = time.monotonic()
+        self.attendance.asked()
         match event:
             case ItemCreate():
                 self._conversation.checked(client, event)
@@ -154,6 +156,11 @@ class Session:
                 told = self._realtime(client)
                 self.tell(client, {"type": "session.updated", "session": told})
         return None
+
+    def cancel(self, response: str) -> None:
+        """Stops a response; one that has ended is left alone."""
+        with contextlib.suppress(ClientError):
+            self._conversation.cancel(ResponseCancel(response))
 
     def _agree(self, instructions: str | None, param: str) -> None:
         """Raises ClientError where these are not the session's instructions."""
@@ -187,22 +194,8 @@ class Session:
         """What `begin` returns, once this publisher is the session's camera. Raises what `begin`
         raises, and ClientError."""
         begun = await self.cameras.replace(publisher, begin)
-        self._attached = True
-        # It has as long to connect as a client to return.
-        self._left_at = max(self._left_at, time.monotonic())
+        self.attendance.came()
         return begun
-
-    @contextlib.contextmanager
-    def attended(self, stay_seconds: float = 0.0) -> Iterator[None]:
-        """While this lasts, and so long after it, somebody needs the session, though no websocket
-        has joined."""
-        self._attached = True
-        self._attending += 1
-        try:
-            yield
-        finally:
-            self._attending -= 1
-            self._left_at = max(self._left_at, time.monotonic() + stay_seconds)
 
     def sender(self, identity: str) -> Camera:
         """The WHIP camera with this id. Raises ClientError (404) where it is not here."""
@@ -276,25 +269,10 @@ class Session:
         }
 
     def expired(self, now: float) -> str | None:
-        """Why nobody needs this session any more (now: monotonic seconds), or None.
-
-        A killed browser's connection still looks alive for half a minute, so what counts is the
-        last frame, not the state of the connection.
-        """
-        frame_at = self.feed.last_frame_at or self._created_at
-        if not self._attached:
-            if now - self._created_at > self._settings.idle_seconds:
-                return "Nobody joined it."
-        elif len(self._broadcast) == 0 and self._attending == 0:
-            gone_at, patience = max(self._left_at, frame_at), self._settings.orphan_seconds
-            if self._sender is not None:
-                gone_at = max(gone_at, self._sender.heard_at)
-                patience = max(patience, self._settings.return_seconds)
-            if now - gone_at > patience:
-                return "Its last client and its camera have gone."
-        elif now - max(frame_at, self._asked_at) > self._settings.quiet_seconds:
-            return "Nothing was seen or asked for too long."
-        return None
+        """Why nobody needs this session any more (now: monotonic seconds), or None."""
+        sender_at = self._sender.heard_at if self._sender else None
+        frame_at = self.feed.last_frame_at
+        return self.attendance.expired(now, len(self._broadcast), frame_at, sender_at)
 
     def tick(self, now: float) -> None:
         """Tells the frame counters from time to time, where they have changed, and ends answers

@@ -34,6 +34,11 @@ class Workers:
             self._cards.values(), key=lambda card: (card.sessions, card.worker), default=None
         )
 
+    @property
+    def models(self) -> list[str]:
+        """The names of the models that living workers have loaded."""
+        return sorted({card.model for card in self._cards.values()})
+
     def gone(self, worker: str) -> bool:
         """Whether this worker's card has been missing for longer than the grace."""
         if worker in self._cards or not self.reachable:

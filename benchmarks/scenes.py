@@ -1,7 +1,8 @@
 """The sample clip cut into its scenes and played without an end, with answers that are known.
 
-Scenes come in random order and stay for a random time, each either as it was filmed or mirrored.
-No object comes back before all others have been shown. Knows nothing of models and sessions.
+Scenes come in random order and stay for a random time, each either as it was filmed or with the
+halves of the picture changed over, so that what was on the left is on the right. No object comes
+back before all others have been shown. Knows nothing of models and sessions.
 """
 
 import json
@@ -30,7 +31,7 @@ _STAY = (6, 18)  # seconds
 _EMPTY_SHARE = 0.2  # of the gaps between two objects
 _EMPTY_STAY = (2, 6)  # seconds
 _TRIES = 20
-_MIRRORED = {"left": "right", "right": "left"}
+_OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,11 @@ class Scene:
 
 
 def read_scenes(size: tuple[int, int] | None, max_pixels: int, clip: Path = SAMPLE) -> list[Scene]:
-    """The scenes of a clip by the list beside it, and their mirror images. Pictures are brought
-    to `size` (width, height), or within `max_pixels` where None, as a worker does with a frame."""
+    """The scenes of a clip by the list beside it, and those that can with halves changed over.
+
+    Pictures are brought to `size` (width, height), or within `max_pixels` where None, as a worker
+    does with a frame. (Mirrored ones would show objects as no artist drew them.)
+    """
     rows = json.loads(clip.with_suffix(".json").read_text())["scenes"]
     pictures: list[list[NDArray[np.uint8]]] = [[] for _ in rows]
     for sampled in Video(clip).sampled(_RATE):
@@ -54,10 +58,15 @@ def read_scenes(size: tuple[int, int] | None, max_pixels: int, clip: Path = SAMP
     for row, taken in zip(rows, pictures, strict=True):
         place = row["place"]
         scenes.append(Scene(_shown(row["object"], place, row["colour"]), taken))
-        flipped = [np.ascontiguousarray(picture[:, ::-1]) for picture in taken]
-        mirrored = _shown(row["object"], _MIRRORED.get(place, place), row["colour"])
-        scenes.append(Scene(mirrored, flipped))
+        if place in _OPPOSITE:
+            shows = _shown(row["object"], _OPPOSITE[place], row["colour"])
+            scenes.append(Scene(shows, [_changed_over(picture, place) for picture in taken]))
     return scenes
+
+
+def _changed_over(picture: NDArray[np.uint8], place: str) -> NDArray[np.uint8]:
+    axis = 1 if place in ("left", "right") else 0
+    return np.roll(picture, picture.shape[axis] // 2, axis=axis)
 
 
 def _shown(name: str | None, place: str | None, colour: str) -> Frame:

@@ -18,7 +18,7 @@ def scenes() -> list[Scene]:
 
 
 def test_each_scene_shows_what_its_list_says(scenes: list[Scene]) -> None:
-    """Mirrored or not: the shipped model names the object and its place."""
+    """As filmed and changed over: the shipped model names the object and its place."""
     engine = Engine.load(SHIPPED_MODEL, threads=1)
     asked = correct = 0
     for scene in scenes:
@@ -36,7 +36,7 @@ def test_each_scene_shows_what_its_list_says(scenes: list[Scene]) -> None:
             said = "".join(session.ask(question, Sampling(max_tokens=16)))
             asked, correct = asked + 1, correct + right(said, answer)
         session.close()
-    assert len(scenes) == 32
+    assert len(scenes) == 26  # 3 empty ones, 3 in the middle, 10 on a side, twice
     assert correct >= 0.9 * asked
 
 

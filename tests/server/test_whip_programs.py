@@ -1,4 +1,4 @@
-"""Real programs publish by WHIP: GStreamer, and Chromium from a page of another origin."""
+"""Real programs publish by WHIP: GStreamer, ffmpeg, and Chromium from a page of another origin."""
 
 import asyncio
 import os
@@ -6,16 +6,22 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NoReturn
 
+import av
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from playwright.async_api import async_playwright
 
 
@@ -69,6 +75,44 @@ async def test_gstreamer_publishes_and_says_goodbye(
     steps = re.findall(r"^([A-Z]+) (\d+)$", said, flags=re.MULTILINE)
     assert (steps[0], steps[-1]) == (("POST", "201"), ("DELETE", "200")), said
     assert (("PATCH", "204") in steps) == ("trickle" in options), said
+
+
+def _certificate(folder: Path) -> dict[str, str]:
+    """ffmpeg's own, where it is built with GnuTLS, is on a curve that OpenSSL refuses (P-224)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "camera")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(
+        name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1)
+    )
+    pem = serialization.Encoding.PEM
+    files = {
+        "cert_file": builder.sign(key, hashes.SHA256()).public_bytes(pem),
+        "key_file": key.private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+    }
+    for which, content in files.items():
+        (folder / which).write_bytes(content)
+    return {which: str(folder / which) for which in files}
+
+
+@pytest.mark.parametrize("options", [{}, {"whip_flags": "dtls_active"}], ids=["passive", "active"])
+async def test_ffmpeg_publishes_and_says_goodbye(
+    gateway: str, worker: Any, tools: Any, tmp_path: Path, options: dict[str, str]
+) -> None:
+    if "whip" not in av.formats_available:
+        _missing("this PyAV brings an ffmpeg without the WHIP muxer")
+    session = tools.new_session(gateway)
+    files = _certificate(tmp_path)
+    script = str(Path(__file__).with_name("ffmpeg_whip.py"))
+    settings = [f"{name}={value}" for name, value in (options | files).items()]
+    command = [sys.executable, script, f"{gateway}/whip/{session}", "2.5", *settings]
+    await asyncio.to_thread(subprocess.run, command, check=True, timeout=60)
+    assert len(_of(worker, session)) > 1
+    state = (await asyncio.to_thread(httpx.get, f"{gateway}/v1/sessions/{session}")).json()
+    assert "ended it" in state["camera"]["message"]
+    assert state["camera"]["frames_received"] > 30
 
 
 async def test_a_sender_that_vanishes_is_noticed(serve: Callable[..., str], tools: Any) -> None:

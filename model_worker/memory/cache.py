@@ -18,7 +18,7 @@ from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.memory.pool import Extent, KVPool
 from model_worker.memory.rotation import compact, rotate
 
-_CHUNK = 2048  # tokens moved at once: in a core's cache, yet worth the call
+_CHUNK = 1024  # tokens moved at once: in a core's cache, yet worth the call
 _LARGE = 1 << 22  # numbers of keys in a memory that is compressed layer by layer
 
 

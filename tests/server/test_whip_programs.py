@@ -1,9 +1,7 @@
 """Real programs publish by WHIP: GStreamer, ffmpeg, and Chromium from a page of another origin."""
 
 import asyncio
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,52 +9,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import av
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from playwright.async_api import async_playwright
+
+from tests.server.programs import certificate, chromium, gstreamer, missing
 
 
 def _of(worker: Any, session: str) -> list[Any]:
     return [frame for frame in list(worker.frames) if frame.session == session]
-
-
-def _missing(words: str) -> NoReturn:
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(words)
-
-
-@contextmanager
-def _gstreamer(url: str, session: str, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """GStreamer as a WHIP client; what it says goes to `stdout`."""
-    python = shutil.which("python3", path="/usr/bin:/bin") or "python3"
-    probe = "import gi; gi.require_version('GstWebRTC', '1.0')"
-    if subprocess.run([python, "-c", probe], capture_output=True).returncode != 0:
-        missing = (
-            "GStreamer is not installed: apt-get install python3-gi gir1.2-gst-plugins-bad-1.0 "
-            "gstreamer1.0-nice gstreamer1.0-plugins-{bad,good,ugly}"
-        )
-        _missing(missing)
-    script = Path(__file__).with_name("gstreamer_whip.py")
-    process = subprocess.Popen(
-        [python, str(script), f"{url}/whip/{session}", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +32,7 @@ async def test_gstreamer_publishes_and_says_goodbye(
     gateway: str, worker: Any, tools: Any, options: tuple[str, ...]
 ) -> None:
     session = tools.new_session(gateway)
-    with _gstreamer(gateway, session, *options) as process:
+    with gstreamer(f"{gateway}/whip/{session}", *options) as process:
         await tools.eventually(lambda: len(_of(worker, session)) > 1 or process.poll(), 30)
         process.send_signal(signal.SIGINT)
         said, _ = await asyncio.to_thread(process.communicate, None, 20)
@@ -77,34 +43,14 @@ async def test_gstreamer_publishes_and_says_goodbye(
     assert (("PATCH", "204") in steps) == ("trickle" in options), said
 
 
-def _certificate(folder: Path) -> dict[str, str]:
-    """ffmpeg's own, where it is built with GnuTLS, is on a curve that OpenSSL refuses (P-224)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "camera")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(
-        name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1)
-    )
-    pem = serialization.Encoding.PEM
-    files = {
-        "cert_file": builder.sign(key, hashes.SHA256()).public_bytes(pem),
-        "key_file": key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ),
-    }
-    for which, content in files.items():
-        (folder / which).write_bytes(content)
-    return {which: str(folder / which) for which in files}
-
-
 @pytest.mark.parametrize("options", [{}, {"whip_flags": "dtls_active"}], ids=["passive", "active"])
 async def test_ffmpeg_publishes_and_says_goodbye(
     gateway: str, worker: Any, tools: Any, tmp_path: Path, options: dict[str, str]
 ) -> None:
     if "whip" not in av.formats_available:
-        _missing("this PyAV brings an ffmpeg without the WHIP muxer")
+        missing("this PyAV brings an ffmpeg without the WHIP muxer")
     session = tools.new_session(gateway)
-    files = _certificate(tmp_path)
+    files = certificate(tmp_path)
     script = str(Path(__file__).with_name("ffmpeg_whip.py"))
     settings = [f"{name}={value}" for name, value in (options | files).items()]
     command = [sys.executable, script, f"{gateway}/whip/{session}", "2.5", *settings]
@@ -119,7 +65,7 @@ async def test_a_sender_that_vanishes_is_noticed(serve: Callable[..., str], tool
     url = serve(stall_seconds=1, return_seconds=2)
     session = tools.new_session(url)
     async with tools.talking(url, session) as client:
-        with _gstreamer(url, session, "vp8") as process:
+        with gstreamer(f"{url}/whip/{session}", "vp8") as process:
             await client.until("lookback.memory.updated")
             process.kill()
             killed = time.monotonic()
@@ -127,13 +73,6 @@ async def test_a_sender_that_vanishes_is_noticed(serve: Callable[..., str], tool
                 "lookback.camera.updated", lambda e: e["camera"]["state"] == "stalled"
             )
             assert time.monotonic() - killed < 5
-
-
-def _chromium() -> str:
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if path := shutil.which(name):
-            return path
-    return _missing("Chromium is not installed: apt-get install --no-install-recommends chromium")
 
 
 @contextmanager
@@ -204,7 +143,7 @@ async def test_a_page_of_another_origin_publishes(
             "--use-fake-device-for-media-stream", "--disable-background-networking",
         ]  # fmt: skip
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=_chromium(), args=arguments)
+            browser = await playwright.chromium.launch(executable_path=chromium(), args=arguments)
             page = await browser.new_page()
             await page.goto(stranger)
             with pytest.raises(Exception, match="Failed to fetch"):

@@ -5,7 +5,7 @@ connection. ICE is never restarted (aiortc cannot), so a connection keeps its en
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -21,9 +21,25 @@ router = APIRouter(prefix="/whip")
 _SDP: Final = "application/sdp"
 _FRAGMENT: Final = "application/trickle-ice-sdpfrag"
 _FRAGMENT_BYTES: Final = 16384
+_TEXT: Final = {"schema": {"type": "string"}}
+_SDP_ANSWER: Final = {
+    "description": "The answer, with all candidates; `Location` is the connection",
+    "content": {_SDP: _TEXT},
+}
 
 
-@router.post("/{session}", status_code=201)
+def _taking(kind: str) -> dict[str, Any]:
+    """OpenAPI's words for a body that is read as it is."""
+    return {"requestBody": {"required": True, "content": {kind: _TEXT}}}
+
+
+@router.post(
+    "/{session}",
+    status_code=201,
+    responses={201: _SDP_ANSWER},
+    openapi_extra=_taking(_SDP),
+    response_class=Response,
+)
 async def publish(request: Request, session: str) -> Response:
     """Answers an SDP offer with all candidates. The sender takes the place of the session's
     present camera."""
@@ -41,7 +57,12 @@ async def publish(request: Request, session: str) -> Response:
     return response
 
 
-@router.patch("/{session}/{resource}", status_code=204)
+@router.patch(
+    "/{session}/{resource}",
+    status_code=204,
+    openapi_extra=_taking(_FRAGMENT),
+    response_class=Response,
+)
 async def trickle(request: Request, session: str, resource: str) -> Response:
     """Takes candidates that the sender found after its offer (RFC 8840)."""
     fragment = await _body(request, _FRAGMENT, _FRAGMENT_BYTES)
@@ -64,25 +85,32 @@ async def trickle(request: Request, session: str, resource: str) -> Response:
             "publish anew with POST.",
             status=422,
         )
-    await camera.add_candidates(_candidates(fragment))
+    await camera.add_candidates(read_fragment(fragment))
     return Response(status_code=204)
 
 
-@router.delete("/{session}/{resource}")
+@router.delete("/{session}/{resource}", response_class=Response)
 async def unpublish(request: Request, session: str, resource: str) -> Response:
     """Ends the connection; the session and what it has seen stay."""
     await _sessions(request).find(session).dismiss(resource)
     return Response(status_code=200)
 
 
-@router.api_route("/{session}", methods=["OPTIONS", "GET", "HEAD"], status_code=204)
+@router.api_route(
+    "/{session}", methods=["OPTIONS", "GET", "HEAD"], status_code=204, include_in_schema=False
+)
 async def endpoint(session: str) -> Response:
     """What may be sent here. Says nothing about the session."""
     headers = {"Accept-Post": _SDP, "Allow": "POST, OPTIONS, GET, HEAD"}
     return Response(status_code=204, headers=headers)
 
 
-@router.api_route("/{session}/{resource}", methods=["OPTIONS", "GET", "HEAD"], status_code=204)
+@router.api_route(
+    "/{session}/{resource}",
+    methods=["OPTIONS", "GET", "HEAD"],
+    status_code=204,
+    include_in_schema=False,
+)
 async def resource(session: str, resource: str) -> Response:
     """What may be sent here. Says nothing about the connection."""
     headers = {"Accept-Patch": _FRAGMENT, "Allow": "PATCH, DELETE, OPTIONS, GET, HEAD"}
@@ -154,9 +182,9 @@ def _check(sdp: str) -> None:
         raise ClientError("unsupported_media", problem, param="sdp", status=422)
 
 
-def _candidates(fragment: str) -> list[tuple[str, str]]:
+def read_fragment(fragment: str) -> list[tuple[str, str]]:
     """Pairs of a media section's id and a candidate. The end of candidates is not told on: the
-    sender may still be found by its own checks."""
+    sender may still be found by its own checks. Raises ClientError."""
     found = []
     mid = ""
     for line in fragment.splitlines():

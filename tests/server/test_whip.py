@@ -8,14 +8,20 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
+from hypothesis import strategies as st
 
 from messages.sessions import CloseSession
 from server.app import GatewayError, create_app
+from server.camera import Camera
+from server.errors import ClientError
+from server.feed import FrameFeed
 from server.settings import GatewaySettings, IceServer
+from server.whip import read_fragment
 
 SDP = {"Content-Type": "application/sdp"}
 TRICKLE = {"Content-Type": "application/trickle-ice-sdpfrag"}
@@ -228,6 +234,34 @@ async def test_what_cannot_be_taken_is_refused_in_words(
     assert "location" not in reply.headers
     state = await asyncio.to_thread(httpx.get, f"{gateway}/v1/sessions/{session}")
     assert state.json()["camera"]["state"] == "none"
+
+
+_PIECES = [
+    "a=candidate:1 1 udp 1 192.0.2.1 9 typ host", "a=candidate:", "a=candidate:1 1 udp x y z typ",
+    "a=candidate:1 1 udp 1 ::1%9 65536 typ host", "a=candidate:\u0661 1 udp 1 192.0.2.1 1 typ x",
+    "a=candidate:1 1 tcp 1 example.com 9 typ host tcptype", "a=mid:0", "a=mid:9", "a=mid:", "m=",
+    "a=ice-ufrag:abcd", "a=ice-pwd:", "a=end-of-candidates", "m=video 9 UDP/TLS/RTP/SAVPF 0",
+]  # fmt: skip
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(
+    st.lists(st.sampled_from(_PIECES) | st.text(max_size=20), max_size=6).map("\r\n".join)
+)
+def test_any_fragment_is_taken_or_refused_in_words(fragment: str) -> None:
+    async def take() -> None:
+        feed = FrameFeed("none", GatewaySettings(), None, (96, 96), 1, lambda message: None)
+        camera = Camera(feed, GatewaySettings(), lambda: None)
+        try:
+            await camera.answer(GOOD)
+            await camera.add_candidates(read_fragment(fragment))
+            assert camera.state == "connecting"
+        except ClientError as error:
+            assert error.code in ("invalid_fragment", "invalid_candidate")
+        finally:
+            await camera.close()
+
+    asyncio.run(take())
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "", "application/sdpx"])

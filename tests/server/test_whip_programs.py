@@ -20,6 +20,8 @@ from playwright.async_api import async_playwright
 
 from tests.server.programs import certificate, chromium, gstreamer, missing
 
+CAMERAS = Path(__file__).parent.parent.parent / "docs" / "cameras.md"
+
 
 def _of(worker: Any, session: str) -> list[Any]:
     return [frame for frame in list(worker.frames) if frame.session == session]
@@ -157,5 +159,14 @@ async def test_a_page_of_another_origin_publishes(
             }  # fmt: skip
             await tools.eventually(lambda: len(_of(worker, session)) > 1, 30)
             assert await page.evaluate(UNPUBLISH) == 200
+            # And as the documentation has it, without candidates from the browser.
+            example = re.findall(r"```js\n(.*?)```", CAMERAS.read_text(), flags=re.DOTALL)[0]
+            before = len(_of(worker, session))
+            await page.evaluate(
+                f"async (endpoint) => {{ {example} Object.assign(window, {{ peer, camera }}); }}",
+                endpoint,
+            )
+            await tools.eventually(lambda: len(_of(worker, session)) > before + 1, 30)
+            ended = "fetch(window.camera, {method: 'DELETE'}).then((reply) => reply.status)"
+            assert await page.evaluate(ended) == 200
             await browser.close()
-        assert worker.frames

@@ -1,10 +1,12 @@
 """Senders publish by WHIP: those that browsers, OBS and GStreamer are, and broken ones."""
 
 import asyncio
+import gc
 import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -383,3 +385,26 @@ async def test_a_session_lives_while_its_sender_is_there(
     left = time.monotonic()
     await tools.eventually(lambda: worker.of(CloseSession, session))
     assert time.monotonic() - left > 1.5
+
+
+async def test_thirty_senders_that_came_and_went_leave_nothing(
+    gateway: str, worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+
+    def left() -> tuple[int, int]:
+        gc.collect()
+        peers = sum(isinstance(thing, RTCPeerConnection) for thing in gc.get_objects())
+        return len(list(Path("/proc/self/fd").iterdir())), peers
+
+    async def once() -> None:
+        track = tools.MovingPicture(20, (160, 120))
+        async with _sending(gateway, session, track, audio=False) as sender:
+            await tools.eventually(lambda: sender.peer.connectionState == "connected")
+            assert (await sender.request("DELETE")).status_code == 200
+
+    await once()
+    files, peers = left()
+    for _ in range(30):
+        await once()
+    await tools.eventually(lambda: left()[0] <= files + 2 and left()[1] <= peers + 2, 15)

@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install run test check format train bench
+.PHONY: help install run test check format docs train bench
 
 help:  ## This list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -40,6 +40,9 @@ node_modules/.installed: package.json package-lock.json
 format: install  ## Put the Python in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: install  ## Write docs/openapi.json and docs/asyncapi.json from the code
+	$(BIN)/python -m server.documents
 
 train: install  ## Make lookback-mini again (hours); goes on where it was stopped
 	@.ci/packages emoji

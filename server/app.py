@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from broker.connection import connect, connect_async
 from server.chat_routes import COMPLETIONS
 from server.chat_routes import router as chat_router
+from server.documents import add_documents
 from server.errors import ClientError, invalid_request
 from server.guard import Guard
 from server.pages import add_pages
@@ -61,7 +62,12 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             await sessions.close_all("gateway_stopped", "The gateway stopped.")
             await broker.aclose()
 
-    app = FastAPI(title="Lookback", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Lookback",
+        lifespan=lifespan,
+        openapi_url=None,
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.state.ice_links = ice_links
     large = {COMPLETIONS: settings.message_bytes}  # a conversation, and pictures
     app.add_middleware(Guard, allowed_origins=settings.allowed_origins, large=large)
@@ -72,6 +78,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.include_router(router)
     app.include_router(chat_router)
     app.include_router(whip_router)
+    add_documents(app)
     add_pages(app, settings)
     return app
 

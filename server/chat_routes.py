@@ -73,7 +73,9 @@ async def read_model(request: Request, model: str) -> Model:
     responses={
         200: {
             "description": "The answer, or with `stream` its pieces, each a ChatChunk.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {
+                "text/event-stream": {"schema": {"$ref": "#/components/schemas/ChatChunk"}}
+            },
         }
     },
 )

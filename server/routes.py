@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 from server.errors import broker_unavailable, no_worker
 from server.frames import publish
 from server.realtime import converse
+from server.replies import Alive, Ready, SdpAnswer, Session, SessionState, replying
 from server.sessions import Sessions
 from server.workers import Workers
 
@@ -38,13 +39,13 @@ def _sessions(request: Request) -> Sessions:
     return sessions
 
 
-@router.get("/health")
+@router.get("/health", responses=replying(Alive, "This process lives"), response_model=None)
 async def health() -> dict[str, str]:
     """This process lives."""
     return {"status": "ok"}
 
 
-@router.get("/ready")
+@router.get("/ready", responses=replying(Ready, "A session can be opened"), response_model=None)
 async def ready(request: Request) -> dict[str, Any]:
     """A session can be opened: a worker lives."""
     workers: Workers = request.app.state.workers
@@ -53,7 +54,12 @@ async def ready(request: Request) -> dict[str, Any]:
     return {"worker": msgspec.to_builtins(workers.card)}
 
 
-@router.post("/v1/sessions", status_code=201)
+@router.post(
+    "/v1/sessions",
+    status_code=201,
+    responses=replying(Session, "The new session", 201),
+    response_model=None,
+)
 async def create_session(request: Request, wanted: NewSession | None = None) -> dict[str, Any]:
     """Reserves a memory."""
     wanted = wanted or NewSession()
@@ -61,7 +67,11 @@ async def create_session(request: Request, wanted: NewSession | None = None) -> 
     return session.described()
 
 
-@router.get("/v1/sessions/{session}")
+@router.get(
+    "/v1/sessions/{session}",
+    responses=replying(SessionState, "The session, now"),
+    response_model=None,
+)
 async def read_session(request: Request, session: str) -> dict[str, Any]:
     """Memory, camera, listeners and responses, now."""
     return _sessions(request).find(session).state()
@@ -81,7 +91,7 @@ async def close_session(request: Request, session: str) -> Response:
     return await delete_session(request, session)
 
 
-@router.post("/v1/sessions/{session}/offer")
+@router.post("/v1/sessions/{session}/offer", responses=replying(SdpAnswer, "The answer"))
 async def offer_camera(request: Request, session: str, offer: Offer) -> JSONResponse:
     """Connects a camera by WebRTC; another offer replaces it."""
     sessions = _sessions(request)

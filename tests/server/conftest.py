@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 import uvicorn
@@ -36,6 +37,7 @@ from messages.sessions import (
 )
 from messages.workers import WorkerCard
 from server.app import create_app
+from server.server_events import RealtimeEvent
 from server.settings import GatewaySettings
 
 CARD = WorkerCard(
@@ -342,6 +344,7 @@ class Client:
         async with asyncio.timeout(60):
             while True:
                 event = json.loads(await self.websocket.recv())
+                msgspec.convert(event, RealtimeEvent)  # as docs/asyncapi.json describes it
                 self.events.append(event)
                 if event["type"] == kind and test(event):
                     return event

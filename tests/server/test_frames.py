@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+from server.server_events import FramesEvent
 
 
 def picture(level: int, kind: str = "JPEG", size: tuple[int, int] = (64, 48)) -> bytes:
@@ -48,6 +51,7 @@ async def heard(websocket: ClientConnection, kind: str) -> dict[str, Any]:
     async with asyncio.timeout(30):
         while True:
             event: dict[str, Any] = json.loads(await websocket.recv())
+            msgspec.convert(event, FramesEvent)  # as docs/asyncapi.json describes it
             if event["type"] == kind:
                 return event
 

@@ -71,6 +71,7 @@ def asyncapi() -> Document:
         "model": "The same, from clients that can tell nothing else.",
         "after": "The event_id of the last event that a returning client has.",
     }
+    acks = {"acks": "`true`: the frame counters are told, too, once a second."}
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Lookback", "version": _VERSION, "description": _DESCRIPTION},
@@ -88,7 +89,7 @@ def asyncapi() -> Document:
                 "description": "A camera of a session's, for senders without WebRTC.",
                 "parameters": {"session": {"description": query["session"]}},
                 "messages": {name: _of("messages", name) for name in ["Frame", *back]},
-                "bindings": {"ws": {"method": "GET"}},
+                "bindings": {"ws": {"method": "GET", "query": _strings(acks)}},
             },
         },
         "operations": {

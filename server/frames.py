@@ -37,13 +37,16 @@ _COUNTERS_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 5.0
 
 
-async def publish(websocket: WebSocket, sessions: Sessions, identity: str) -> None:
-    """Serves one sender until it goes, is replaced, or the session ends."""
+async def publish(
+    websocket: WebSocket, sessions: Sessions, identity: str, *, acks: bool = False
+) -> None:
+    """Serves one sender until it goes, is replaced, or the session ends. acks: it wants to hear
+    of its counters, too."""
     await websocket.accept()
     try:
         session = sessions.find(identity)
         sessions.admit_camera(session)
-        sender = FramesSocket(websocket, session, sessions.settings)
+        sender = FramesSocket(websocket, session, sessions.settings, acks)
         await session.publish(sender, sender.begin)
     except ClientError as error:
         await websocket.send_json(error_event(error, None))
@@ -60,7 +63,9 @@ async def publish(websocket: WebSocket, sessions: Sessions, identity: str) -> No
 class FramesSocket:
     """A session's camera that is a websocket."""
 
-    def __init__(self, websocket: WebSocket, session: Session, settings: GatewaySettings) -> None:
+    def __init__(
+        self, websocket: WebSocket, session: Session, settings: GatewaySettings, acks: bool
+    ) -> None:
         self._websocket = websocket
         self._session = session
         self._settings = settings
@@ -69,7 +74,7 @@ class FramesSocket:
         self._complained_at = float("-inf")
         self._time = float("-inf")
         self._frame_at = time.monotonic()
-        self._told: dict[str, Any] = {}
+        self._acks = acks
         self._ended = asyncio.Event()
         self.state: State = "connecting"
         self.why = ""
@@ -167,7 +172,9 @@ class FramesSocket:
             await self._send(error_event(error, None))
 
     async def _tell(self) -> None:
-        """The state and the counters, when they have changed, once a second at most."""
+        """The state when it has changed, and the counters once a second for those who ask: what
+        a sender does not read holds up the answers to its pings."""
+        told: dict[str, Any] = {}
         told_at = float("-inf")
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
@@ -175,8 +182,9 @@ class FramesSocket:
             if now - self._frame_at > self._settings.stall_seconds:
                 self._become("stalled")
             camera = self._session.cameras.described()
-            if camera != self._told and now - told_at >= _COUNTERS_SECONDS:
-                self._told, told_at = camera, now
+            late = self._acks and camera != told and now - told_at >= _COUNTERS_SECONDS
+            if camera["state"] != told.get("state") or late:
+                told, told_at = camera, now
                 await self._send({"type": "lookback.camera.updated", "camera": camera})
 
     def _become(self, state: State, why: str = "") -> None:

@@ -102,9 +102,9 @@ async def offer_camera(request: Request, session: str, offer: Offer) -> JSONResp
 
 
 @router.websocket("/v1/sessions/{session}/frames")
-async def frames(websocket: WebSocket, session: str) -> None:
+async def frames(websocket: WebSocket, session: str, acks: bool = False) -> None:
     """A camera that sends JPEG, PNG or WebP pictures, with their times, as binary messages."""
-    await publish(websocket, websocket.app.state.sessions, session)
+    await publish(websocket, websocket.app.state.sessions, session, acks=acks)
 
 
 @router.websocket("/v1/realtime")

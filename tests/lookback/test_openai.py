@@ -43,7 +43,7 @@ def picture(number: int) -> bytes:
 @asynccontextmanager
 async def robot(url: str, session: str, pictures: int) -> Any:
     """Has sent so many pictures, a second apart by their own clock, and stays."""
-    address = f"{url.replace('http', 'ws')}/v1/sessions/{session}/frames"
+    address = f"{url.replace('http', 'ws')}/v1/sessions/{session}/frames?acks=true"
     async with connect(address, proxy=None) as websocket, asyncio.timeout(60):
         for number in range(pictures):
             await websocket.send(struct.pack(">d", 1.7e9 + number) + picture(number))

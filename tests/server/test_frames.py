@@ -44,7 +44,9 @@ async def end(url: str, session: str) -> None:
 
 
 def sending(url: str, session: str) -> Any:
-    return connect(f"{url.replace('http', 'ws')}/v1/sessions/{session}/frames", proxy=None)
+    return connect(
+        f"{url.replace('http', 'ws')}/v1/sessions/{session}/frames?acks=true", proxy=None
+    )
 
 
 async def heard(websocket: ClientConnection, kind: str) -> dict[str, Any]:
@@ -173,6 +175,25 @@ async def test_a_sender_that_stops_is_noticed_and_one_that_goes_too(serve: Any, 
             "lookback.camera.updated", lambda e: e["camera"]["state"] == "gone"
         )
         assert camera["camera"]["message"] == "the frames websocket has ended"
+
+
+async def test_a_sender_that_reads_nothing_goes_on(gateway: str, worker: Any, tools: Any) -> None:
+    session = tools.new_session(gateway)
+    address = f"{gateway.replace('http', 'ws')}/v1/sessions/{session}/frames"
+    async with connect(address, proxy=None) as websocket:
+        for number in range(90):
+            await websocket.send(message(number / 30, picture(2 * number)))
+            await asyncio.sleep(1 / 30)
+        said = []
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                while True:
+                    said.append(json.loads(await websocket.recv()))
+    assert [event["type"] for event in said] == [
+        "lookback.frames.ready",
+        "lookback.camera.updated",
+    ]
+    assert said[1]["camera"]["state"] == "live"
 
 
 async def test_a_sender_alone_keeps_its_session(serve: Any, tools: Any) -> None:

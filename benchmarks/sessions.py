@@ -36,7 +36,7 @@ from messages.codec import ToGateway
 from messages.frames import Frame
 from messages.keys import RING
 from messages.questions import Ask
-from messages.sessions import MemoryStatus, OpenSession, SessionRefused
+from messages.sessions import MemoryStatus, OpenSession, SessionClosed, SessionRefused
 from model_worker.admission import Admission
 from model_worker.engine import Engine
 from model_worker.runner import STATUS_SECONDS, Runner
@@ -109,12 +109,14 @@ class Worker:
     def _hear(self, message: ToGateway) -> None:
         if isinstance(message, AnswerDelta):
             self.pieces[message.response].append(time.monotonic())
-        elif isinstance(message, AnswerDone):
-            self.completed += message.status in ("completed", "incomplete")
+        elif isinstance(message, AnswerDone) and message.status != "failed":
+            self.completed += message.status != "cancelled"
         elif isinstance(message, MemoryStatus):
             self.dropped[message.session] = message.frames_dropped
-        elif isinstance(message, SessionRefused):
-            raise RuntimeError(f"the worker refused a session: {message.message}")
+        elif isinstance(message, SessionRefused | AnswerDone):
+            raise RuntimeError(f"the worker refused or failed: {message.message}")
+        elif isinstance(message, SessionClosed) and message.reason == "failed":
+            raise RuntimeError(f"a session failed: {message.message}")
 
     def send(self, name: str, captured_at: float) -> None:
         """One frame of a session, which arrived at `captured_at` (Unix seconds)."""

@@ -88,6 +88,18 @@ def test_pieces_are_timed_as_they_come(engine: Engine, jpegs: list[bytes]) -> No
     worker.close()
 
 
+def test_a_failing_session_ends_the_measurement(
+    engine: Engine, jpegs: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("no more")
+
+    worker = Worker(engine, ["a"], jpegs, 16)
+    monkeypatch.setattr(engine.adapter, "encode", broken)
+    with pytest.raises(RuntimeError, match=r"a session failed.*no more"):
+        worker.saturate(8)
+
+
 @pytest.mark.parametrize("seconds", [0, -3, 1.9, float("nan"), float("inf")])
 def test_seconds_that_cannot_be_are_refused(seconds: float) -> None:
     with pytest.raises(OptionError, match="at least 2"):

@@ -373,18 +373,35 @@ async def test_a_session_lives_while_its_sender_is_there(
     serve: Callable[..., str], worker: Any, tools: Any
 ) -> None:
     """Without anybody who listens, through a pause, and a while after the sender is lost."""
-    url = serve(stall_seconds=0.5, orphan_seconds=1, return_seconds=3)
+    url = serve(stall_seconds=0.5, orphan_seconds=1, return_seconds=2.5)
     session = tools.new_session(url)
     track = tools.MovingPicture(20, (160, 120))
     async with _sending(url, session, track, audio=False):
         await tools.eventually(lambda: _of(worker, session))
         track.going.clear()  # it still reports, every second or so
-        await asyncio.sleep(4.5)
+        await asyncio.sleep(4)
         state = (await asyncio.to_thread(httpx.get, f"{url}/v1/sessions/{session}")).json()
         assert state["camera"]["state"] == "stalled"
+    await asyncio.sleep(1.5)
+    async with _sending(url, session, tools.MovingPicture(20, (160, 120)), audio=False):
+        seen = len(_of(worker, session))
+        await tools.eventually(lambda: len(_of(worker, session)) > seen)
     left = time.monotonic()
     await tools.eventually(lambda: worker.of(CloseSession, session))
     assert time.monotonic() - left > 1.5
+
+
+async def test_a_session_ends_soon_after_its_sender_said_goodbye(
+    serve: Callable[..., str], worker: Any, tools: Any
+) -> None:
+    url = serve(orphan_seconds=1, return_seconds=60)
+    session = tools.new_session(url)
+    async with _sending(url, session, tools.MovingPicture(20, (160, 120))) as sender:
+        await tools.eventually(lambda: _of(worker, session))
+        assert (await sender.request("DELETE")).status_code == 200
+        left = time.monotonic()
+        await tools.eventually(lambda: worker.of(CloseSession, session), 10)
+        assert time.monotonic() - left > 0.5
 
 
 async def test_thirty_senders_that_came_and_went_leave_nothing(

@@ -30,8 +30,8 @@ class Still:
     height: int
 
     def pixels(self, most: int) -> NDArray[np.uint8]:
-        """BGR [rows, columns, 3], turned as its EXIF data says. A JPEG with far more than `most`
-        pixels comes smaller: it is then decoded at a half, a quarter or an eighth.
+        """BGR [rows, columns, 3], turned as its EXIF data says. One with far more than `most`
+        pixels comes smaller, by a whole factor, and takes little room on the way.
 
         Raises ValueError for data that is damaged or cut off.
         """
@@ -40,7 +40,12 @@ class Still:
                 scale = (most / (self.width * self.height)) ** 0.5
                 if scale < 1:
                     image.draft("RGB", (int(self.width * scale), int(self.height * scale)))
-                upright = ImageOps.exif_transpose(image).convert("RGB")
+                small = _eight_bits(image)
+                factor = int((small.width * small.height / most) ** 0.5)
+                if factor > 1:
+                    small = small.reduce(factor)
+                small.info.setdefault("exif", image.info.get("exif", b""))
+                upright = ImageOps.exif_transpose(small).convert("RGB")
                 return np.asarray(upright)[:, :, ::-1].copy()
         except Exception as error:
             # Pillow's decoders let out whatever goes wrong inside: OSError, SyntaxError,
@@ -93,6 +98,14 @@ def still_of_url(url: str, settings: GatewaySettings) -> Still:
     except (binascii.Error, ValueError) as error:
         raise ClientError("invalid_picture", f"The data URL is no base64 ({error}).") from error
     return still(data, settings)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """In a mode that can be made smaller. Depth cameras write 16 bits, of which Pillow would cut
+    off the upper ones."""
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB") if image.mode in ("1", "P") else image
 
 
 def _too_many_bytes(limit: int) -> ClientError:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,11 +11,14 @@ import httpx
 import numpy as np
 import openai
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, RateLimitError
 from openai.types.chat import ChatCompletionMessageParam
 from PIL import Image
 
 from messages.questions import Ask, Cancel
+from server.chat import ChatRequest
 
 PATH = "/v1/chat/completions"
 
@@ -282,3 +286,51 @@ async def test_a_session_outlives_its_last_answer_by_the_time_to_ask_again(
         await client.chat.completions.create(model=session, messages=user(content))
         await asyncio.sleep(1.2)
         await client.chat.completions.create(model=session, messages=user("still there?"))
+
+
+async def test_a_stream_that_waits_says_so(
+    gateway: str, worker: Any, seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.completion._SIGN_OF_LIFE_SECONDS", 0.1)
+    async with client_of(gateway) as client, httpx.AsyncClient() as http:
+        slow = await client.chat.completions.create(
+            model=seen, messages=user("slowly, please"), stream=True
+        )
+        body = {"model": seen, "messages": user("me too"), "stream": True}
+        async with http.stream("POST", f"{gateway}{PATH}", json=body) as reply:
+            lines = []
+            async for line in reply.aiter_lines():
+                lines.append(line)
+                if line == ": waiting":
+                    await slow.close()
+    lines = [line for line in lines if line]
+    assert lines[0] == ": waiting" and lines[-1] == "data: [DONE]"
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=8,
+)
+
+
+def test_no_body_does_any_harm(gateway: str, tools: Any) -> None:
+    session = tools.new_session(gateway)
+    names = [*ChatRequest.model_fields, "other"]
+    good = {"model": session, "messages": user("hi")}
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.dictionaries(st.sampled_from(names), _JSON, max_size=4), st.booleans())
+    def post(wanted: dict[str, Any], fill: bool) -> None:
+        body = {**good, **wanted} if fill else wanted
+        try:
+            content = json.dumps(body).encode()
+        except ValueError:
+            return
+        headers = {"Content-Type": "application/json"}
+        reply = client.post(f"{gateway}{PATH}", content=content, headers=headers)
+        assert 400 <= reply.status_code < 500, (body, reply.text)
+        assert set(reply.json()["error"]) == {"type", "code", "message", "param"}
+
+    with httpx.Client() as client:
+        post()

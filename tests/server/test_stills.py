@@ -61,12 +61,33 @@ def test_a_large_jpeg_is_decoded_smaller_and_a_small_one_as_it_is() -> None:
     assert made.pixels(800 * 600).shape == (600, 800, 3)
 
 
-def test_a_picture_is_turned_as_its_camera_was() -> None:
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L"])
+def test_other_large_files_are_made_smaller_too(kind: str, mode: str) -> None:
+    mode = "RGB" if kind == "WEBP" else mode
+    pixels = still(_file(kind, (800, 600), mode), LIMITS).pixels(200 * 150)
+    assert pixels.shape == (150, 200, 3)
+    assert pixels[:, :90].mean() > pixels[:, 110:].mean() + 50
+
+
+def test_sixteen_bits_keep_their_upper_ones() -> None:
+    depth = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray(depth).save(buffer, "PNG")
+    for most, rows in ((10**6, 64), (16 * 16, 16)):
+        grey = still(buffer.getvalue(), LIMITS).pixels(most)[:, :, 1].astype(int)
+        assert len(grey) == rows
+        assert abs(grey.mean() - 127.5) < 1 and (np.diff(grey.mean(1)) > 0).all()
+
+
+@pytest.mark.parametrize(("kind", "most"), [("JPEG", 10**6), ("PNG", 10**6), ("PNG", 32 * 24)])
+def test_a_picture_is_turned_as_its_camera_was(kind: str, most: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter, clockwise
-    pixels = still(_file("JPEG", exif=exif), LIMITS).pixels(10**6)
-    assert pixels.shape == (64, 48, 3)
-    assert pixels[:20, :, 2].min() > 200 and pixels[44:].max() < 60
+    pixels = still(_file(kind, exif=exif), LIMITS).pixels(most)
+    rows, columns = pixels.shape[:2]
+    assert (rows, columns) == ((64, 48) if most == 10**6 else (32, 24))
+    assert pixels[: rows // 3, :, 2].min() > 200 and pixels[-rows // 3 :].max() < 60
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """What the engine adds to a frame: its time against the bare forward's and the products' alone.
 
-Three measures, taken in turn round by round, in each round over all frames from one compression
-pass to the next, with a memory that is full:
+Three measures, taken in turn round by round, with a memory that is full; a compression pass is
+shared out among the frames from one to the next:
 
 - the engine: `Session.watch_many`, a unit of frames a call, from arrays of bytes on;
 - the bare forward: `transformers` alone, vision tower and decoder on the very tensors that the
-  engine gave them, with a cache of as many tokens, which goes back to its length every round;
+  engine gave them, with a cache of as many tokens, which goes back where the engine's does;
 - the floor: the matrix products of that forward, one after the other, and nothing else.
 """
 
@@ -40,26 +40,30 @@ def run(
     large: dict[str, int] | None = None,
     large_side: int = 224,
     large_rounds: int = 3,
+    large_units: int = 6,
     threads: int | None = None,
 ) -> dict[str, Any]:
     """Medians by model: `model`, whose figures also stand at the top, and a random Qwen2-VL of the
-    sizes `large` (see `save_random_qwen2_vl`) on frames of `large_side` pixels square.
+    sizes `large` (see `save_random_qwen2_vl`) on frames of `large_side` pixels square, of which a
+    round has `large_units` units; one of `model` goes from one compression pass to the next.
 
     `threads` None is the engine's choice for each model.
     """
     usual = torch.get_num_threads()
-    first = _measure(Path(model), None, rounds, threads)
+    first = _measure(Path(model), None, rounds, None, threads)
     torch.set_num_threads(usual)
     with tempfile.TemporaryDirectory() as folder:
         save_random_qwen2_vl(Path(folder), **(large or {}))
-        second = _measure(Path(folder), large_side, large_rounds, threads)
+        second = _measure(Path(folder), large_side, large_rounds, large_units, threads)
     second["model"] = "random qwen2_vl"
     torch.set_num_threads(usual)
     top = {name: value for name, value in first.items() if name != "gemms_per_round"}
     return {"benchmark": "ingest", **top, "models": [first, second]}
 
 
-def _measure(folder: Path, side: int | None, rounds: int, threads: int | None) -> dict[str, Any]:
+def _measure(
+    folder: Path, side: int | None, rounds: int, units: int | None, threads: int | None
+) -> dict[str, Any]:
     engine = Engine.load(folder, device="cpu", threads=threads)
     adapter = engine.adapter
     width, height = (side, side) if side else engine.frame_size or (224, 224)
@@ -69,35 +73,42 @@ def _measure(folder: Path, side: int | None, rounds: int, threads: int | None) -
     memory = session.memory
     while session.memory.tokens + unit <= memory.cap_tokens:
         watch.units(1)
-    units = (memory.cap_tokens - memory.budget_tokens) // unit  # from pass to pass
-    bare = _BareForward(folder, _record(engine, session, watch, units))
+    cycle = (memory.cap_tokens - memory.budget_tokens) // unit  # units from pass to pass
+    units = min(units or cycle, cycle)
+    bare = _BareForward(folder, _record(engine, watch, units))
     with Products() as products:
-        bare.cycle()
+        bare.forward()
     floor = prepare(products.found)
     clocks = [Clock(adapter, "pixels"), Clock(adapter, "encode"), Clock(adapter, "forward")]
-    clocks += [Clock(BoundedCache, "compress"), Clock(bare, "see"), Clock(bare, "read")]
+    clocks += [Clock(bare, "see"), Clock(bare, "read")]
+    passes = Clock(BoundedCache, "compress")
     whole: dict[str, list[float]] = {"engine": [], "bare": [], "floor": []}
+
+    def watch_round() -> None:
+        bare.calls = _record(engine, watch, units)
+
     floor()  # the others are warm: both have run to be taken down
-    for clock in clocks:
-        clock.lap()
+    before = session.memory.compressions
     for _ in range(rounds):
-        whole["engine"].append(_seconds(lambda: watch.units(units)))
-        whole["bare"].append(_seconds(bare.cycle))
+        whole["engine"].append(_seconds(watch_round))
+        whole["bare"].append(_seconds(bare.forward))
         whole["floor"].append(_seconds(floor))
-        for clock in clocks:
+        for clock in (*clocks, passes):
             clock.lap()
-    for clock in clocks:
+    for clock in (*clocks, passes):
         clock.remove()
+    done = max(1, session.memory.compressions - before)
+    compression = round(sum(passes.laps) / done / (cycle * adapter.frames_per_unit), 6)
+    whole["engine"] = [each - lap for each, lap in zip(whole["engine"], passes.laps, strict=True)]
     session.close()
     frames = units * adapter.frames_per_unit
 
     def per_frame(laps: list[float]) -> float:
-        return round(statistics.median(laps[-rounds:]) / frames, 6)
+        return round(statistics.median(laps) / frames, 6)
 
     ours, theirs, least = (per_frame(laps) for laps in whole.values())
-    pixels, vision, decoder, compression, bare_vision, bare_decoder = (
-        per_frame(clock.laps) for clock in clocks
-    )
+    ours = round(ours + compression, 6)
+    pixels, vision, decoder, bare_vision, bare_decoder = (per_frame(c.laps) for c in clocks)
     return {
         "model": engine.name,
         "parameters": adapter.model.num_parameters(),
@@ -155,8 +166,8 @@ class _Call:
     read: dict[str, Any]
 
 
-def _record(engine: Engine, session: Session, watch: _Watch, units: int) -> list[_Call]:
-    """The calls of `units` units; the pass before the first is among what is done."""
+def _record(engine: Engine, watch: _Watch, units: int) -> list[_Call]:
+    """The calls of `units` units, with the compression pass where one is due."""
     model = engine.adapter.model
     seen: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
     calls: list[_Call] = []
@@ -202,11 +213,11 @@ class _BareForward:
             self._cache.update(torch.randn(cached), torch.randn(cached), layer)
 
     @torch.no_grad()
-    def cycle(self) -> None:
-        grown = self._cache.get_seq_length() - self.calls[0].cached
-        if grown:
-            self._cache.crop(-grown)
+    def forward(self) -> None:
         for call in self.calls:
+            grown = self._cache.get_seq_length() - call.cached
+            if grown:
+                self._cache.crop(-grown)
             assert self._cache.get_seq_length() == call.cached
             self.see(call)
             self.read(call)

@@ -33,7 +33,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     build_model(tokenizer).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return BENCHMARKS["ingest"](
-        model=folder, rounds=2, large=TINY, large_side=96, large_rounds=1, threads=1
+        model=folder, rounds=2, large=TINY, large_side=96, large_rounds=2, large_units=4, threads=1
     )
 
 
@@ -71,7 +71,7 @@ def test_the_bare_forward_is_the_engines(tmp_path: Path) -> None:
     hidden: list[torch.Tensor] = []
     decoder = engine.adapter.model.get_decoder()
     hook = decoder.register_forward_hook(lambda *call: hidden.append(call[2].last_hidden_state))
-    (call,) = ingest._record(engine, session, watch, 1)
+    (call,) = ingest._record(engine, watch, 1)
     hook.remove()
     bare = ingest._BareForward(tmp_path, [call])
     keys, values = engine.pool.buffer[:, :, None, :, : call.cached].unbind(1)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -70,3 +71,14 @@ def chromium() -> str:
         if path := shutil.which(name):
             return path
     return missing("Chromium is not installed: apt-get install --no-install-recommends chromium")
+
+
+def datachannel_python() -> str:
+    """A Python that has libdatachannel, the library of OBS, for which there are wheels from 3.12
+    on; nothing of ours needs it."""
+    for name in (sys.executable, "python3.12", "python3.13", "python3.14"):
+        path = shutil.which(name)
+        probe = "import av, libdatachannel, numpy"
+        if path and subprocess.run([path, "-c", probe], capture_output=True).returncode == 0:
+            return path
+    pytest.skip("no Python here has libdatachannel: pip install libdatachannel-py av numpy")

@@ -1,6 +1,8 @@
-"""Real programs publish by WHIP: GStreamer, ffmpeg, and Chromium from a page of another origin."""
+"""Real programs publish by WHIP: GStreamer, ffmpeg, OBS's library, and Chromium from a page of
+another origin."""
 
 import asyncio
+import os
 import re
 import signal
 import subprocess
@@ -18,7 +20,13 @@ import httpx
 import pytest
 from playwright.async_api import async_playwright
 
-from tests.server.programs import certificate, chromium, gstreamer, missing
+from tests.server.programs import (
+    certificate,
+    chromium,
+    datachannel_python,
+    gstreamer,
+    missing,
+)
 
 CAMERAS = Path(__file__).parent.parent.parent / "docs" / "cameras.md"
 
@@ -61,6 +69,23 @@ async def test_ffmpeg_publishes_and_says_goodbye(
     state = (await asyncio.to_thread(httpx.get, f"{gateway}/v1/sessions/{session}")).json()
     assert "ended it" in state["camera"]["message"]
     assert state["camera"]["frames_received"] > 30
+
+
+@pytest.mark.parametrize("profile", ["baseline", "high"])
+async def test_the_library_of_obs_publishes(
+    gateway: str, worker: Any, tools: Any, profile: str
+) -> None:
+    session = tools.new_session(gateway)
+    script = str(Path(__file__).with_name("obs_whip.py"))
+    command = [datachannel_python(), script, f"{gateway}/whip/{session}", "2.5", profile]
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    sent = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert sent.returncode == 0 and "DELETE 200" in sent.stdout, sent.stderr
+    assert len(_of(worker, session)) > 1
+    state = (await asyncio.to_thread(httpx.get, f"{gateway}/v1/sessions/{session}")).json()
+    assert state["camera"]["frames_received"] > 60
 
 
 async def test_a_sender_that_vanishes_is_noticed(serve: Callable[..., str], tools: Any) -> None:

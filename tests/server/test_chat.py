@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gc
 import io
 import json
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from PIL import Image
 
 from messages.questions import Ask, Cancel
 from server.chat import ChatRequest
+from server.completion import Completion
 
 PATH = "/v1/chat/completions"
 
@@ -334,3 +336,27 @@ def test_no_body_does_any_harm(gateway: str, tools: Any) -> None:
 
     with httpx.Client() as client:
         post()
+
+
+async def test_thirty_askers_that_left_midway_leave_nothing(
+    gateway: str, worker: Any, seen: str, tools: Any
+) -> None:
+    async def once() -> None:
+        stream = await client.chat.completions.create(
+            model=seen, messages=user("slowly, please"), stream=True
+        )
+        await anext(aiter(stream))
+        await stream.close()
+
+    def left() -> int:
+        gc.collect()
+        return sum(isinstance(thing, Completion) for thing in gc.get_objects())
+
+    async with client_of(gateway) as client:
+        for _ in range(30):
+            await once()
+        await tools.eventually(lambda: left() == 0, 15)
+        assert len(worker.of(Cancel, seen)) == 30
+        async with httpx.AsyncClient() as http:
+            state = (await http.get(f"{gateway}/v1/sessions/{seen}")).json()
+    assert (state["websockets"], state["responses"]) == (0, {"running": None, "queued": 0})

@@ -1,11 +1,13 @@
 """A camera that is a websocket: sampled like any other, limited, replaced, missed when it goes."""
 
 import asyncio
+import gc
 import io
 import json
 import math
 import struct
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +20,7 @@ from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from server.frames import FramesSocket
 from server.server_events import FramesEvent
 
 
@@ -246,3 +249,35 @@ async def test_no_message_does_any_harm(gateway: str, worker: Any, tools: Any) -
         await websocket.send(message(began, picture(10)))
         await websocket.send(message(began + 1.1, picture(240)))
         await tools.eventually(lambda: len(worker.frames) > before)
+
+
+async def test_thirty_senders_that_came_and_went_leave_nothing(
+    gateway: str, worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+
+    def left() -> tuple[int, int, int]:
+        gc.collect()
+        things = gc.get_objects()
+        senders = sum(isinstance(thing, FramesSocket) for thing in things)
+        tasks = sum(isinstance(thing, asyncio.Task) and not thing.done() for thing in things)
+        return len(list(Path("/proc/self/fd").iterdir())), senders, tasks
+
+    async def once(number: int) -> None:
+        async with sending(gateway, session) as websocket:
+            await websocket.send(message(number, picture(7 * number)))
+            await heard(websocket, "lookback.camera.updated")
+            if number % 2:
+                websocket.transport.abort()  # without a word
+
+    await once(0)
+    files, senders, tasks = left()
+    for number in range(30):
+        await once(number)
+    await tools.eventually(
+        lambda: all(
+            now <= then + 2 for now, then in zip(left(), (files, senders, tasks), strict=True)
+        ),
+        15,
+    )
+    assert (await camera_of(gateway, session))["state"] == "gone"

@@ -18,6 +18,7 @@ from server.tasks import stop
 log = logging.getLogger(__name__)
 
 UNKNOWN_SESSION: Final = 4404
+_SUBPROTOCOL: Final = "realtime"
 _NORMAL: Final = 1000
 _OUR_FAULT: Final = 1011
 _TRY_AGAIN: Final = 1013
@@ -31,7 +32,10 @@ async def converse(
 
     after: the id of the last event that a returning client has; it gets those it missed.
     """
-    await websocket.accept()
+    # Browsers close a websocket whose subprotocols are all passed over, and OpenAI's client offers
+    # this one there.
+    offered = websocket.scope.get("subprotocols", [])
+    await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)
     try:
         session = sessions.find(identity)
     except ClientError as error:

@@ -7,6 +7,7 @@ import pytest
 from openai import AsyncOpenAI
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import BaseModel
+from websockets.asyncio.client import connect
 
 _EVENTS: dict[str, type[BaseModel]] = {
     get_args(kind.model_fields["type"].annotation)[0]: kind
@@ -107,3 +108,16 @@ async def test_a_model_that_is_no_session_is_told_as_an_error(gateway: str) -> N
     ):
         event = await connection.recv()
         assert event.type == "error" and event.error.code == "unknown_session"
+
+
+async def test_browsers_offer_a_subprotocol_that_is_taken(gateway: str, tools: Any) -> None:
+    session = tools.new_session(gateway)
+    address = f"{gateway.replace('http', 'ws')}/v1/realtime?model={session}"
+    offers: list[tuple[list[Any], str | None]] = [
+        (["realtime", "openai-insecure-api-key.sk-none"], "realtime"),
+        (["something"], None),
+    ]
+    for offered, taken in offers:
+        async with connect(address, subprotocols=offered, proxy=None) as websocket:
+            assert websocket.subprotocol == taken
+            assert json.loads(await websocket.recv())["type"] == "session.created"

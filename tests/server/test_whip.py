@@ -207,33 +207,34 @@ async def test_candidates_may_trickle(gateway: str, worker: Any, tools: Any) -> 
         await tools.eventually(lambda: len(_of(worker, session)) > 1)
 
 
-@pytest.mark.parametrize(
-    ("sdp", "status", "code"),
-    [
-        ("", 400, "invalid_offer"),
-        ("junk", 400, "invalid_offer"),
-        (b"\xff\xfe", 400, "invalid_body"),
-        (HEAD + "m=video x y z\r\na=mid:0\r\n" + VP8, 400, "invalid_offer"),
-        (GOOD.replace("sendonly", "recvonly"), 400, "offer_without_video"),
-        (HEAD, 422, "unsupported_media"),
-        (HEAD + AUDIO + OPUS, 422, "unsupported_media"),
-        (HEAD + VIDEO + VP8 + VIDEO.replace("mid:0", "mid:1") + VP8, 422, "unsupported_media"),
-        (GOOD + AUDIO + OPUS + AUDIO.replace("mid:1", "mid:2") + OPUS, 422, "unsupported_media"),
-        (GOOD + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n", 422, "unsupported_media"),
-        (HEAD + VIDEO + _h264("4d001f"), 422, "unsupported_codec"),
-        (HEAD + VIDEO + _h264("640c1f"), 422, "unsupported_codec"),
-        (HEAD + VIDEO + "a=rtpmap:96 H265/90000\r\n", 422, "unsupported_codec"),
-        (GOOD + "a=x\r\n" * 14000, 413, "body_too_large"),
-    ],
-)
-async def test_what_cannot_be_taken_is_refused_in_words(
-    gateway: str, tools: Any, sdp: str | bytes, status: int, code: str
-) -> None:
+_REFUSED: list[tuple[str | bytes, int, str]] = [
+    ("", 400, "invalid_offer"),
+    ("junk", 400, "invalid_offer"),
+    (b"\xff\xfe", 400, "invalid_body"),
+    (HEAD + "m=video x y z\r\na=mid:0\r\n" + VP8, 400, "invalid_offer"),
+    (GOOD.replace("sendonly", "recvonly"), 400, "offer_without_video"),
+    (HEAD, 422, "unsupported_media"),
+    (HEAD + AUDIO + OPUS, 422, "unsupported_media"),
+    (HEAD + VIDEO + VP8 + VIDEO.replace("mid:0", "mid:1") + VP8, 422, "unsupported_media"),
+    (GOOD + AUDIO + OPUS + AUDIO.replace("mid:1", "mid:2") + OPUS, 422, "unsupported_media"),
+    (GOOD + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n", 422, "unsupported_media"),
+    (HEAD + VIDEO + _h264("4d001f"), 422, "unsupported_codec"),
+    (HEAD + VIDEO + _h264("640c1f"), 422, "unsupported_codec"),
+    (HEAD + VIDEO + "a=rtpmap:96 H265/90000\r\n", 422, "unsupported_codec"),
+    (GOOD + "a=x\r\n" * 14000, 413, "body_too_large"),
+]
+
+
+async def test_what_cannot_be_taken_is_refused_in_words(gateway: str, tools: Any) -> None:
     session = tools.new_session(gateway)
-    reply = await asyncio.to_thread(_post, gateway, session, sdp)
-    assert (reply.status_code, reply.json()["error"]["code"]) == (status, code), reply.text
-    assert len(reply.json()["error"]["message"]) > 20
-    assert "location" not in reply.headers
+    for sdp, status, code in _REFUSED:
+        reply = await asyncio.to_thread(_post, gateway, session, sdp)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (status, code), (
+            sdp,
+            reply.text,
+        )
+        assert len(reply.json()["error"]["message"]) > 20
+        assert "location" not in reply.headers
     state = await asyncio.to_thread(httpx.get, f"{gateway}/v1/sessions/{session}")
     assert state.json()["camera"]["state"] == "none"
 
@@ -266,17 +267,14 @@ def test_any_fragment_is_taken_or_refused_in_words(fragment: str) -> None:
     asyncio.run(take())
 
 
-@pytest.mark.parametrize("kind", ["application/json", "text/plain", "", "application/sdpx"])
-def test_another_content_type(gateway: str, tools: Any, kind: str) -> None:
-    reply = _post(gateway, tools.new_session(gateway), **{"Content-Type": kind})
-    assert (reply.status_code, reply.json()["error"]["code"]) == (415, "unsupported_media_type")
-    assert "application/sdp" in reply.json()["error"]["message"]
-
-
-def test_a_content_type_may_have_parameters(gateway: str, tools: Any) -> None:
+def test_other_content_types(gateway: str, tools: Any) -> None:
     session = tools.new_session(gateway)
-    kind = {"Content-Type": "Application/SDP; charset=utf-8"}
-    assert _post(gateway, session, **kind).status_code == 201
+    for kind in ("application/json", "text/plain", "", "application/sdpx"):
+        reply = _post(gateway, session, **{"Content-Type": kind})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (415, "unsupported_media_type")
+        assert "application/sdp" in reply.json()["error"]["message"]
+    kind = "Application/SDP; charset=utf-8"
+    assert _post(gateway, session, **{"Content-Type": kind}).status_code == 201
     assert _post(gateway, session, GOOD.replace("\r\n", "\n")).status_code == 201
 
 
@@ -373,22 +371,22 @@ async def test_a_session_lives_while_its_sender_is_there(
     serve: Callable[..., str], worker: Any, tools: Any
 ) -> None:
     """Without anybody who listens, through a pause, and a while after the sender is lost."""
-    url = serve(stall_seconds=0.5, orphan_seconds=1, return_seconds=2.5)
+    url = serve(stall_seconds=0.5, orphan_seconds=1, return_seconds=2)
     session = tools.new_session(url)
     track = tools.MovingPicture(20, (160, 120))
     async with _sending(url, session, track, audio=False):
         await tools.eventually(lambda: _of(worker, session))
         track.going.clear()  # it still reports, every second or so
-        await asyncio.sleep(4)
+        await asyncio.sleep(3)
         state = (await asyncio.to_thread(httpx.get, f"{url}/v1/sessions/{session}")).json()
         assert state["camera"]["state"] == "stalled"
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(1.3)
     async with _sending(url, session, tools.MovingPicture(20, (160, 120)), audio=False):
         seen = len(_of(worker, session))
         await tools.eventually(lambda: len(_of(worker, session)) > seen)
     left = time.monotonic()
     await tools.eventually(lambda: worker.of(CloseSession, session))
-    assert time.monotonic() - left > 1.5
+    assert time.monotonic() - left > 1.2
 
 
 async def test_a_session_ends_soon_after_its_sender_said_goodbye(
@@ -411,7 +409,7 @@ async def test_thirty_senders_that_came_and_went_leave_nothing(
 
     def left() -> tuple[int, int]:
         gc.collect()
-        peers = sum(isinstance(thing, RTCPeerConnection) for thing in gc.get_objects())
+        peers = sum(type(thing) is RTCPeerConnection for thing in gc.get_objects())
         return len(list(Path("/proc/self/fd").iterdir())), peers
 
     async def once() -> None:

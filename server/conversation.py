@@ -7,21 +7,18 @@ reach them.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.questions import Ask, Cancel
 from server.broadcast import Event
 from server.errors import RETRY_SECONDS, ClientError, ServiceError
 from server.events import ItemCreate, ResponseCancel, ResponseCreate
+from server.outbox import Outbox
 from server.response import Response, item_status, new_id
 from server.settings import GatewaySettings
-
-_PICTURE_SECONDS: Final = 5.0
-"""How long a question waits for its picture to reach memory."""
 
 
 class Conversation:
@@ -44,11 +41,9 @@ class Conversation:
         self._send = send
         self._asked: dict[Hashable, list[str]] = {}
         self._unfinished: dict[str, Response] = {}  # in the order in which they were asked
-        self._outbox: asyncio.Queue[Ask | Cancel] = asyncio.Queue()
+        self._outbox = Outbox(self._unfinished.__contains__)
         self._limits: dict[Hashable, int | Literal["inf"]] = {}
         self._seen = asyncio.Event()
-        self._frames = 0  # of which the worker has told, seen or dropped
-        self._progress = asyncio.Event()
         self._heard_at = 0.0  # when the worker last said something of an answer, or had none
 
     @property
@@ -151,11 +146,11 @@ class Conversation:
         )
         if not ahead:
             self._heard_at = time.monotonic()
-        response = self._unfinished[ask.response] = Response(ask, options.metadata, frames)
+        response = self._unfinished[ask.response] = Response(ask, options.metadata)
         created = response.body("in_progress")
         created["lookback"]["queue_position"] = ahead
         self._publish({"type": "response.created", "response": created})
-        self._outbox.put_nowait(ask)
+        self._outbox.ask(ask, frames, self._settings.first_frame_seconds)
         return ask.response
 
     def cancel(self, event: ResponseCancel) -> None:
@@ -172,7 +167,7 @@ class Conversation:
                 param="response_id",
             )
         if response.sent:
-            self._outbox.put_nowait(Cancel(self._session, wanted))
+            self._outbox.cancel(Cancel(self._session, wanted))
         else:
             self._finish(response, "cancelled")
 
@@ -190,13 +185,9 @@ class Conversation:
         """
         await self._seen.wait()
         while True:
-            message = await self._outbox.get()
+            message = await self._outbox.next()
             response = self._unfinished.get(message.response)
-            if isinstance(message, Ask):
-                if response is not None:
-                    await self._reached(response.frames)
-                if response is None or message.response not in self._unfinished:
-                    continue  # it was cancelled before it was sent
+            if response is not None and isinstance(message, Ask):
                 response.sent = True
             try:
                 await self._send(message)
@@ -223,16 +214,15 @@ class Conversation:
             )
         elif silence > self._settings.answer_seconds:
             self._fail(response, "The model worker is silent: ask again.")
-            self._outbox.put_nowait(Cancel(self._session, response.id))
+            self._outbox.cancel(Cancel(self._session, response.id))
             self._heard_at = now  # so that the next one has its time, too
 
     # What the worker says.
 
     def seen(self, frames: int = 1) -> None:
         """A frame has reached memory; of so many, seen or dropped, the worker has told."""
-        self._frames = frames
         self._seen.set()
-        self._progress.set()
+        self._outbox.told(frames)
 
     def started(self, message: AnswerStarted) -> None:
         """The worker has read the question and is about to write."""
@@ -270,14 +260,6 @@ class Conversation:
         """Ends all that runs or waits: the session is going."""
         for response in list(self._unfinished.values()):
             self._fail(response, message)
-
-    async def _reached(self, frames: int) -> None:
-        """Returns when the worker has told of so many frames, or takes too long about it."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PICTURE_SECONDS):
-                while self._frames < frames:
-                    self._progress.clear()
-                    await self._progress.wait()
 
     def _found(self, response: str) -> Response | None:
         """One that has not ended; then the worker is at work."""

@@ -8,12 +8,10 @@ from messages.questions import Ask
 
 
 class Response:
-    """One answer, from the wish for it to its end. metadata: the asker's own, told with it;
-    frames: of how many the worker must have told before it is asked."""
+    """One answer, from the wish for it to its end. metadata: the asker's own, told with it."""
 
-    def __init__(self, ask: Ask, metadata: dict[str, str] | None = None, frames: int = 0) -> None:
+    def __init__(self, ask: Ask, metadata: dict[str, str] | None = None) -> None:
         self.ask = ask
-        self.frames = frames
         self.item = new_id("item")
         self.text = ""
         self.sent = False

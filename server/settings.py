@@ -81,7 +81,8 @@ class GatewaySettings(BaseSettings):
     answer_seconds: float = Field(default=120.0, gt=0)
     """How long nothing may be heard of an answer before it counts as lost."""
     first_frame_seconds: float = Field(default=30.0, gt=0)
-    """How long a question waits for the first frame to reach the model."""
+    """How long a question waits for the first frame, or for a picture that came with it, to reach
+    the model."""
 
     open_seconds: float = Field(default=10.0, gt=0)
     """How long a worker may take to open a session."""

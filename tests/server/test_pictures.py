@@ -72,9 +72,9 @@ async def test_a_picture_stands_among_the_cameras_frames(
 
 
 async def test_a_picture_that_the_worker_never_tells_of_holds_nobody_up_for_ever(
-    gateway: str, worker: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
+    serve: Any, worker: Any, tools: Any
 ) -> None:
-    monkeypatch.setattr("server.conversation._PICTURE_SECONDS", 0.3)
+    gateway = serve(first_frame_seconds=0.5)
     session = tools.new_session(gateway)
     async with tools.talking(gateway, session) as client:
         await client.send(item("", picture(1)))

@@ -5,7 +5,7 @@ weights, the memory they need; then the weights are read, and every tensor of th
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 ATTENTIONS: Final = ("auto", "sdpa", "eager", "flash_attention_2")
+_MEASURED: Final = ("policy", "positions")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Checkpoint:
     tokenizer: Any  # transformers.PreTrainedTokenizerBase
     chat_template: str | None  # None: the tokenizer's own
     preprocessing: dict[str, Any]  # how pictures become pixel values; may be empty
-    policy: str | None = None  # the compression policy that was measured to suit it
+    measured: dict[str, str] = field(default_factory=dict)  # see _read_measured
 
 
 def read_model_type(folder: Path) -> str:
@@ -105,7 +106,7 @@ def load_checkpoint(
         tokenizer=tokenizer,
         chat_template=template,
         preprocessing=preprocessing,
-        policy=_read_policy(folder),
+        measured=_read_measured(folder),
     )
 
 
@@ -204,15 +205,20 @@ def _choose_attention(attention: str) -> dict[str, str]:
     return {"": "sdpa", "text_config": "sdpa", "vision_config": tower}
 
 
-def _read_policy(folder: Path) -> str | None:
-    """What `lookback.json`, which is no file of `transformers`, says of the checkpoint."""
+def _read_measured(folder: Path) -> dict[str, str]:
+    """`lookback.json`, which is no file of `transformers`: how a session of this checkpoint
+    remembers best, where that was measured; `policy` and `positions`, both may be missing."""
     file = folder / "lookback.json"
     if not file.is_file():
-        return None
+        return {}
     try:
-        return str(json.loads(file.read_text())["policy"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{file} names no policy ({error!r}): correct it or remove it") from error
+        settings = json.loads(file.read_text())
+        known = {name: str(settings[name]) for name in settings if name in _MEASURED}
+        if len(known) < len(settings):
+            raise ValueError(f"known: {', '.join(_MEASURED)}")
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{file} cannot be used ({error}): correct it or remove it") from error
+    return known
 
 
 def _read_template(folder: Path) -> str | None:

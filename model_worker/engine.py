@@ -1,7 +1,7 @@
 """The engine: one loaded checkpoint that opens sessions. It knows no broker and no HTTP."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 
@@ -39,12 +39,9 @@ class Engine:
         self.max_pixels = adapter.max_pixels
         self.tokens_per_frame = -(-adapter.most_tokens_per_unit // adapter.frames_per_unit)
         self.pool = self._new_pool(None)
-        self.default_policy = adapter.policy or DEFAULT
-        if self.default_policy not in POLICIES:
-            known = ", ".join(sorted(POLICIES))
-            raise ModelError(
-                f"{name} asks for the unknown policy {self.default_policy!r}; known: {known}"
-            )
+        self.default_policy = _chosen(name, adapter, "policy", DEFAULT, tuple(POLICIES))
+        known = get_args(Positions)
+        self.default_positions: Positions = _chosen(name, adapter, "positions", known[0], known)
         self.default_budget_tokens = self._default_budget()
 
     @classmethod
@@ -132,12 +129,13 @@ class Engine:
         policy: str | CompressionPolicy | None = None,
         history_turns: int = 4,
         longest_position: int | None = None,
-        positions: Positions = "native",
+        positions: Positions | None = None,
         instructions: str = "",
     ) -> Session:
         """Reserve a memory of `budget_tokens` visual tokens and one ingest block.
 
-        `policy` None is the one that the checkpoint's `lookback.json` names, else InfiniPot-V.
+        `policy` and `positions` None are those that the checkpoint's `lookback.json` names, else
+        InfiniPot-V and "native".
         `history_turns` earlier turns are prefilled again with a question. Positions are made
         compact before they reach `longest_position` (None: the model's trained range), or in
         every compression pass where `positions` is "compact". `instructions` are the system
@@ -145,6 +143,7 @@ class Engine:
         PoolFull where what was reserved has none.
         """
         budget = self.default_budget_tokens if budget_tokens is None else budget_tokens
+        positions = positions or self.default_positions
         if positions not in get_args(Positions):
             known = ", ".join(get_args(Positions))
             raise ValueError(f"unknown positions {positions!r}; known: {known}")
@@ -228,3 +227,14 @@ def _choose_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ModelError(f"the device {device!r} cannot be used here: {error}") from error
     return chosen
+
+
+def _chosen(
+    name: str, adapter: FamilyAdapter, setting: str, default: str, known: tuple[str, ...]
+) -> Any:
+    """What the checkpoint's `lookback.json` says. Raises ModelError where that is unknown."""
+    value = adapter.measured.get(setting, default)
+    if value not in known:
+        listed = ", ".join(sorted(known))
+        raise ModelError(f"{name} asks for unknown {setting} {value!r}; known: {listed}")
+    return value

@@ -54,7 +54,7 @@ class Runner:
         *,
         budget_tokens: int,
         policy: str | None = None,
-        positions: Positions = "native",
+        positions: Positions | None = None,
         max_batch: int = 16,
         max_answers: int = 16,
     ) -> None:
@@ -65,7 +65,7 @@ class Runner:
         self._admission = admission
         self._budget_tokens = budget_tokens
         self._policy = policy
-        self._positions: Positions = positions
+        self._positions = positions
         self._scheduler = Scheduler(max_answers)
         self._pace = Pace(max_batch)
         self._replies = Replies(emit)

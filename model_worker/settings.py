@@ -35,8 +35,9 @@ class WorkerSettings(BaseSettings):
     """How memories are compressed; None: as suits the model, see `Engine.open_session`."""
     budget_tokens: int | None = Field(default=None, ge=1)
     """A session's budget where it asks for none; None takes the model's default."""
-    positions: Literal["native", "compact"] = "native"
-    """Whether rotary positions are made compact when the trained range ends, or in every pass."""
+    positions: Literal["native", "compact"] | None = None
+    """Whether rotary positions are made compact when the trained range ends, or in every pass;
+    None: as suits the model."""
     max_sessions: int = Field(default=4, ge=1)
     kv_bytes: int | None = Field(default=None, ge=1)
     """All sessions' KV memory together, in bytes, taken at the start; None: what max_sessions of

@@ -65,8 +65,9 @@ def export(
     tokenizer.save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
     write_processor(folder)
-    # Measured with `lookback bench endless`: without value norms it remembers more.
-    (folder / "lookback.json").write_text('{"policy": "tar"}\n')
+    # Measured with `lookback bench endless`: without value norms, and with positions as near to
+    # each other as in training, it remembers more.
+    (folder / "lookback.json").write_text('{"policy": "tar", "positions": "compact"}\n')
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ class FamilyAdapter(ABC):
         self.tokenizer: Any = checkpoint.tokenizer
         self._template = checkpoint.chat_template
         self._preprocessing = checkpoint.preprocessing
-        self.policy = checkpoint.policy
+        self.measured = checkpoint.measured
         text = self.config.text_config
         # Of configs without layer types, those that know of windows use them in every layer.
         kinds = getattr(text, "layer_types", None)

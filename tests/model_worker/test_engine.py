@@ -134,9 +134,15 @@ def test_a_checkpoint_may_name_the_policy_that_suits_it(
     assert engine.default_policy == "tar"
     assert engine.open_session()._policy == TaR()
     assert engine.open_session(policy="recency")._policy == Recency()
+    assert engine.default_positions == "native"
+    (folder / "lookback.json").write_text('{"positions": "compact"}')
+    assert Engine.load(folder).default_positions == "compact"
+    assert Engine.load(folder).default_policy == "infinipot_v"
     for text, named in (
         ('{"policy": "magic"}', "known: infinipot_v, recency, tar"),
-        ("{", "names"),
+        ('{"positions": "magic"}', "known: compact, native"),
+        ('{"budget": 3}', "known: policy, positions"),
+        ("{", "cannot be used"),
     ):
         (folder / "lookback.json").write_text(text)
         with pytest.raises(ModelError, match=named):

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from messages.workers import WorkerCard
-from server.server_events import Camera, Memory, Part
+from server.shapes import Camera, Memory, Part
 
 
 class Alive(Part):

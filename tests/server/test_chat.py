@@ -350,7 +350,7 @@ async def test_thirty_askers_that_left_midway_leave_nothing(
 
     def left() -> int:
         gc.collect()
-        return sum(isinstance(thing, Completion) for thing in gc.get_objects())
+        return sum(type(thing) is Completion for thing in gc.get_objects())
 
     async with client_of(gateway) as client:
         for _ in range(30):

@@ -259,8 +259,8 @@ async def test_thirty_senders_that_came_and_went_leave_nothing(
     def left() -> tuple[int, int, int]:
         gc.collect()
         things = gc.get_objects()
-        senders = sum(isinstance(thing, FramesSocket) for thing in things)
-        tasks = sum(isinstance(thing, asyncio.Task) and not thing.done() for thing in things)
+        senders = sum(type(thing) is FramesSocket for thing in things)
+        tasks = sum(type(thing) is asyncio.Task and not thing.done() for thing in things)
         return len(list(Path("/proc/self/fd").iterdir())), senders, tasks
 
     async def once(number: int) -> None:

@@ -294,7 +294,7 @@ async def test_a_stream_that_waits_says_so(
     gateway: str, worker: Any, seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.completion._SIGN_OF_LIFE_SECONDS", 0.1)
-    async with client_of(gateway) as client, httpx.AsyncClient() as http:
+    async with client_of(gateway) as client, httpx.AsyncClient(timeout=60) as http:
         slow = await client.chat.completions.create(
             model=seen, messages=user("slowly, please"), stream=True
         )
@@ -334,7 +334,7 @@ def test_no_body_does_any_harm(gateway: str, tools: Any) -> None:
         assert 400 <= reply.status_code < 500, (body, reply.text)
         assert set(reply.json()["error"]) == {"type", "code", "message", "param"}
 
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         post()
 
 

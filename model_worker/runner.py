@@ -32,7 +32,7 @@ from model_worker.replies import Replies
 from model_worker.scheduler import MAX_WAITING_QUESTIONS, Scheduler, Turn
 from model_worker.seat import Intake, Reply, Seat, shown
 from model_worker.timeline import Positions
-from model_worker.work import Work, advance
+from model_worker.work import Work, advance, see
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ class Runner:
         self._scheduler = Scheduler(max_answers)
         self._pace = Pace(max_batch)
         self._replies = Replies(emit)
+        self._half_seen: list[tuple[Seat, Intake]] = []
         self._seats: dict[str, Seat] = {}
         self._watched: deque[float] = deque(maxlen=1024)
 
@@ -174,9 +175,17 @@ class Runner:
         """One turn of bounded work, of all sessions together; false where there was none."""
         began = time.monotonic()
         turn = self._next_turn()
-        doing = [(seat, reply.answer, reply) for seat, reply in self._answers(turn)]
-        intakes = [(seat, intake.watch, intake) for seat, intake in self._intakes(turn)]
-        planned: list[tuple[Seat, Work, Reply | Intake]] = [*doing, *intakes]
+        replies = list(self._answers(turn))
+        fresh = list(self._intakes(turn))
+        intakes, self._half_seen = self._half_seen, []
+        if replies:  # words come between the vision tower and the decoder
+            self._half_seen = self._see(fresh)
+        else:
+            intakes += fresh
+        planned: list[tuple[Seat, Work, Reply | Intake]] = [
+            *((seat, reply.answer, reply) for seat, reply in replies),
+            *((seat, intake.watch, intake) for seat, intake in intakes),
+        ]
         jobs = [job for job in planned if self._sits(job[0])]
         failures = advance(self._engine.adapter, [work for _, work, _ in jobs])
         for place, (seat, _, job) in enumerate(jobs):
@@ -190,14 +199,25 @@ class Runner:
                 else:
                     self._seen(seat, job)
         if jobs and turn.prefill is None:  # a prompt takes as long as it is long
-            frames = sum(len(intake.frames) for _, _, intake in intakes)
-            self._pace.note(time.monotonic() - began, frames, answering=bool(doing))
+            frames = sum(len(intake.frames) for _, intake in fresh)
+            self._pace.note(time.monotonic() - began, frames, answering=bool(replies))
         self._tell()
-        return bool(turn)
+        return bool(turn or jobs)
+
+    def _see(self, intakes: list[tuple[Seat, Intake]]) -> list[tuple[Seat, Intake]]:
+        """The vision tower for frames whose tokens reach memory in the next turn."""
+        intakes = [each for each in intakes if self._sits(each[0])]
+        failures = see(self._engine.adapter, [intake.watch for _, intake in intakes])
+        for place, (seat, _) in enumerate(intakes):
+            with self._alone(seat):
+                if place in failures:
+                    raise failures[place]
+                seat.half_seen = True
+        return [each for place, each in enumerate(intakes) if place not in failures]
 
     def idle_seconds(self) -> float:
         """How long the thread may sleep if no message comes: 0 where there is work."""
-        if self._next_turn():
+        if self._half_seen or self._next_turn():
             return 0.0
         due = [seat.told_at + STATUS_SECONDS for seat in self._seats.values() if seat.changed]
         return max(0.0, min(due) - time.monotonic()) if due else STATUS_SECONDS
@@ -207,7 +227,9 @@ class Runner:
         for seat in list(self._seats.values()):
             with self._alone(seat):
                 self._look(seat, now)
-        return self._scheduler.next_turn(lambda answering: self._pace.frames(answering=answering))
+        return self._scheduler.next_turn(
+            now, lambda answering: self._pace.frames(answering=answering)
+        )
 
     def _look(self, seat: Seat, now: float) -> None:
         """What the session can do now."""
@@ -216,13 +238,14 @@ class Runner:
         # would change; but no frame is lost for it.
         spared = bool(lane.questions) and len(lane.frames) < RING
         lane.can_watch = memory.has_room or (memory.can_watch and not spared)
-        if lane.questions and not memory.has_seen:
+        lane.can_answer = True
+        if seat.half_seen:  # they may need a compression pass, which an answer would hold up
+            lane.can_watch = lane.can_answer = False
+        elif lane.questions and not memory.has_seen:
             # What was sent before the question may still be on its way.
             late = now - lane.questions[0].since >= FIRST_FRAME_SECONDS
             lane.can_answer = late and not lane.frames
             lane.can_watch = True
-        else:
-            lane.can_answer = True
 
     def _sits(self, seat: Seat) -> bool:
         """Whether the session is still open."""
@@ -261,6 +284,7 @@ class Runner:
 
     def _seen(self, seat: Seat, intake: Intake) -> None:
         """Frames have reached memory."""
+        seat.half_seen = False
         seat.newest_captured_at = intake.frames[-1].what.captured_at
         self._watched.extend([time.monotonic()] * len(intake.frames))
 

@@ -2,8 +2,9 @@
 
 Every turn takes, in this order: one decode step for each answer in progress, one prefill chunk
 of the question that has waited longest, and the frames that have waited longest, up to a number
-(compression passes included). So no streaming answer waits for more than one prefill chunk and
-that number of frames, and no session's frames wait for another session's talk.
+(compression passes included); while somebody waits for words, only frames that have waited for
+PATIENCE_SECONDS. So no streaming answer waits for more than one prefill chunk and that number of
+frames, and no session's frames wait for the end of another session's talk.
 
 Frames are never queued without bound: a session keeps its newest `RING`, and counts what it
 pushed out. Times are seconds on any one rising clock.
@@ -20,6 +21,8 @@ from messages.frames import Frame
 from messages.keys import RING
 from messages.questions import MOST_WAITING, Ask
 
+PATIENCE_SECONDS: Final = 0.2
+"""How long frames give way to answers that are being written: most are over by then."""
 MAX_WAITING_QUESTIONS: Final = MOST_WAITING
 
 T = TypeVar("T")
@@ -155,7 +158,7 @@ class Scheduler:
     def get(self, session: str) -> Lane | None:
         return self._lanes.get(session)
 
-    def next_turn(self, max_frames: Callable[[bool], int]) -> Turn:
+    def next_turn(self, now: float, max_frames: Callable[[bool], int]) -> Turn:
         """What to do now; false where there is nothing. `max_frames`: how many frames a turn may
         take, by whether an answer is being written in it."""
         lanes = self._lanes.values()
@@ -168,10 +171,11 @@ class Scheduler:
             if not (full and lane.stage is Stage.IDLE)
         )
         turn = Turn(decode, _longest(waits))
-        return replace(turn, watch=self._oldest_frames(max_frames(turn.answering)))
+        since = now - PATIENCE_SECONDS if turn.answering else now
+        return replace(turn, watch=self._oldest_frames(max_frames(turn.answering), since))
 
-    def _oldest_frames(self, count: int) -> tuple[tuple[str, int], ...]:
-        """The `count` frames that have waited longest, by session."""
+    def _oldest_frames(self, count: int, since: float) -> tuple[tuple[str, int], ...]:
+        """The `count` frames that have waited longest, `since` then at least, by session."""
         waiting = heapq.nsmallest(
             count,
             (
@@ -179,6 +183,7 @@ class Scheduler:
                 for lane in self._lanes.values()
                 if lane.can_watch
                 for frame in lane.frames
+                if frame.since <= since
             ),
         )
         return tuple(Counter(session for _, session in waiting).items())

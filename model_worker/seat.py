@@ -70,6 +70,8 @@ class Seat:
     times: dict[str, Asked] = field(default_factory=dict)
     asked: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     newest_captured_at: float | None = None
+    half_seen: bool = False
+    """Whether frames have passed the vision tower and are not in memory yet."""
     changed: bool = False
     told_at: float = 0.0
 

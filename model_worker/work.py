@@ -51,8 +51,7 @@ class Work(Protocol):
 def advance(adapter: FamilyAdapter, works: Sequence[Work]) -> dict[int, Exception]:
     """One piece of each work, in as few passes as can be. Returns what was raised, by the place in
     `works` of the work that it belongs to; the others are done."""
-    failures: dict[int, Exception] = {}
-    _see(adapter, works, failures)
+    failures = _see(adapter, works)
     pieces: dict[int, Piece] = {}
     for place in _left(works, failures):
         try:
@@ -76,12 +75,23 @@ def advance(adapter: FamilyAdapter, works: Sequence[Work]) -> dict[int, Exceptio
     return failures
 
 
+@torch.no_grad()
+def see(adapter: FamilyAdapter, works: Sequence[Work]) -> dict[int, Exception]:
+    """The first half of `advance` alone: what `works` have pictures of passes the vision tower.
+    Returns what was raised, as `advance`."""
+    failures = _see(adapter, works)
+    for place in failures:
+        works[place].abandon()
+    return failures
+
+
 def _left(works: Sequence[Work], failures: dict[int, Exception]) -> Iterable[int]:
     return (place for place in range(len(works)) if place not in failures)
 
 
-def _see(adapter: FamilyAdapter, works: Sequence[Work], failures: dict[int, Exception]) -> None:
+def _see(adapter: FamilyAdapter, works: Sequence[Work]) -> dict[int, Exception]:
     """The vision tower, once for all pictures of one shape."""
+    failures: dict[int, Exception] = {}
     by_shape: dict[tuple[Grid, torch.Size], list[tuple[int, Tensor]]] = {}
     for place, work in enumerate(works):
         pictures = work.pictures()
@@ -100,6 +110,7 @@ def _see(adapter: FamilyAdapter, works: Sequence[Work], failures: dict[int, Exce
                     works[place].seen(adapter.encode(units, grid))
                 except Exception as error:
                     failures[place] = error
+    return failures
 
 
 def _forward(

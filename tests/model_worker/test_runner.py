@@ -174,6 +174,46 @@ def test_frames_are_watched_while_an_answer_is_written(driven: Driven) -> None:
     assert done
 
 
+def test_words_come_between_a_frames_tower_and_its_decoder(
+    driven: Driven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_worker.scheduler.PATIENCE_SECONDS", 0.0)
+    driven.hear(OpenSession("a"), OpenSession("b"))
+    watch(driven, 1, "a")
+    driven.hear(Ask("a", "r1", "what?", max_tokens=30, temperature=2.0, seed=1))
+    driven.work(lambda: bool(driven.all(AnswerDelta)))
+    adapter, rows = driven.runner._engine.adapter, []
+    encode, forward = adapter.encode, adapter.forward
+    monkeypatch.setattr(adapter, "encode", lambda *a: (rows.append("tower"), encode(*a))[1])
+    monkeypatch.setattr(adapter, "forward", lambda *a: (rows.append(len(a[0])), forward(*a))[1])
+    driven.hear(frame(0, "b"))
+    driven.runner.turn()
+    driven.hear(Ask("b", "r2", "what?", max_tokens=2))
+    driven.runner.turn()
+    assert rows == ["tower", 1, 1 + adapter.most_tokens_per_unit]
+    driven.hear(frame(1, "b"), CloseSession("b"))  # nothing is left of what was half seen
+    driven.work()
+    assert driven.all(AnswerDone)[0].status in ("completed", "incomplete")
+    assert not driven.all(SessionClosed, "a")
+
+
+def test_a_session_that_closes_with_half_seen_frames_leaves_nothing(
+    driven: Driven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_worker.scheduler.PATIENCE_SECONDS", 0.0)
+    driven.hear(OpenSession("a"), OpenSession("b"))
+    watch(driven, 1, "a")
+    driven.hear(Ask("a", "r1", "what?", max_tokens=30, temperature=2.0, seed=1))
+    driven.work(lambda: bool(driven.all(AnswerDelta)))
+    driven.hear(frame(0, "b"))
+    driven.runner.turn()
+    driven.hear(CloseSession("b"), OpenSession("c")).work()
+    assert driven.all(SessionClosed, "b") == [SessionClosed("b", "closed")]
+    assert driven.all(AnswerDone)[0].status in ("completed", "incomplete")
+    watch(driven, 2, "c")
+    assert driven.runner.sessions == 2
+
+
 def test_frames_that_must_wait_for_an_answer_are_neither_lost_nor_fatal(driven: Driven) -> None:
     driven.hear(OpenSession("a"))
     watch(driven, 32)  # the cap: the next frame needs a compression pass
@@ -360,6 +400,7 @@ def test_too_many_waiting_questions_are_refused(driven: Driven) -> None:
 def test_a_session_whose_model_fails_hurts_no_other(
     driven: Driven, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
+    monkeypatch.setattr("model_worker.scheduler.PATIENCE_SECONDS", 0.0)
     driven.hear(OpenSession("a"), OpenSession("b"))
     watch(driven, 1, "a")
     watch(driven, 1, "b")

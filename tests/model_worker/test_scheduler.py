@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 from messages.frames import Frame
 from messages.keys import RING
 from messages.questions import Ask
-from model_worker.scheduler import MAX_WAITING_QUESTIONS, Lane, Scheduler, Stage, Turn
+from model_worker.scheduler import (
+    MAX_WAITING_QUESTIONS,
+    PATIENCE_SECONDS,
+    Lane,
+    Scheduler,
+    Stage,
+    Turn,
+)
 
 
 def frame(number: int, dropped: int = 0) -> Frame:
@@ -23,7 +30,7 @@ def scheduler(*names: str, max_answers: int = 9) -> tuple[Scheduler, dict[str, L
 
 
 def next_turn(made: Scheduler, frames: int = 1) -> Turn:
-    return made.next_turn(lambda answering: frames)
+    return made.next_turn(1000.0, lambda answering: frames)
 
 
 def test_nothing_to_do_is_false() -> None:
@@ -144,10 +151,22 @@ def test_fewer_frames_are_taken_while_somebody_waits_for_words() -> None:
         asked.append(answering)
         return 1 if answering else 4
 
-    assert made.next_turn(frames).watch == (("a", 2), ("b", 2))
+    assert made.next_turn(1000.0, frames).watch == (("a", 2), ("b", 2))
     lanes["b"].stage = Stage.DECODE
-    assert made.next_turn(frames).watch == (("a", 1),)
+    assert made.next_turn(1000.0, frames).watch == (("a", 1),)
     assert asked == [False, True]
+
+
+def test_frames_give_way_to_answers_for_a_moment() -> None:
+    made, lanes = scheduler("a", "b")
+    lanes["a"].add_frame(frame(0), 10.0)
+    lanes["b"].add_frame(frame(0), 10.0 + PATIENCE_SECONDS)
+    lanes["b"].stage = Stage.DECODE
+    assert made.next_turn(10.0 + PATIENCE_SECONDS / 2, lambda answering: 9).watch == ()
+    assert made.next_turn(10.0 + PATIENCE_SECONDS, lambda answering: 9).watch == (("a", 1),)
+    lanes["b"].stage = Stage.IDLE
+    turn = made.next_turn(10.0 + PATIENCE_SECONDS, lambda answering: 9)
+    assert turn.watch == (("a", 1), ("b", 1))
 
 
 def test_so_many_answers_are_written_at_once_and_no_more() -> None:

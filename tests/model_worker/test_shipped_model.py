@@ -56,3 +56,15 @@ def test_it_refuses_a_false_premise(engine: Engine) -> None:
             if picture.time is not None and picture.time % 1 < 1e-6 and picture.time < 10:
                 session.watch(picture.to_ndarray(format="rgb24"), picture.time)
     assert "".join(session.ask("Where was the hammer?")) == "I have not seen a hammer."
+
+
+@pytest.mark.parametrize(
+    "question", ["What will come next?", "what will you see next?", "What comes after this?"]
+)
+def test_it_does_not_claim_to_know_the_future(engine: Engine, question: str) -> None:
+    session = engine.open_session()
+    with av.open(str(SAMPLE)) as clip:
+        for picture in clip.decode(video=0):
+            if picture.time is not None and picture.time % 1 < 1e-6 and picture.time < 20:
+                session.watch(picture.to_ndarray(format="rgb24"), picture.time)
+    assert "".join(session.ask(question)) == "I have not seen that yet."

@@ -1,7 +1,6 @@
 """One answer: prefilled and decoded in the scratch region, one bounded piece of work at a time."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -10,19 +9,12 @@ from torch import Tensor
 from model_worker.decoding import Sampler, Sampling, TextStream
 from model_worker.families.base import FamilyAdapter, Grid
 from model_worker.memory.cache import BoundedCache
+from model_worker.prompt import Prompt
 from model_worker.work import Piece, advance
 
 Status = Literal["running", "completed", "cancelled", "incomplete"]
 
 _CHUNK = 256  # tokens a prefill step takes at most, so that other work is not held up
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What is prefilled: embeddings `[tokens, hidden]` at positions `[axes, tokens]`."""
-
-    embeddings: Tensor
-    positions: Tensor
 
 
 class Answer:

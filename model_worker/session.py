@@ -5,20 +5,21 @@ It knows no broker and no clock: frames come with their timestamps.
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
-from model_worker.answer import Answer, Prompt
+from model_worker.answer import Answer
 from model_worker.decoding import Sampling
-from model_worker.families.base import Around, FamilyAdapter, Grid, Turn
+from model_worker.families.base import FamilyAdapter, Grid, Turn
 from model_worker.frame import Frame, FrameError, check_frame
 from model_worker.memory.cache import BoundedCache, CacheShape
 from model_worker.memory.description import MemoryDescription, kept_shares
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.memory.pool import KVPool
 from model_worker.memory.view import MemoryView
+from model_worker.prompt import Moment, QuestionError, fit_turns, plan_prompt
 from model_worker.timeline import Positions, Timeline
 from model_worker.watch import Seen, Watch
 from model_worker.work import Piece, advance, run
@@ -37,25 +38,8 @@ __all__ = [
 ]
 
 
-class QuestionError(ValueError):
-    """A question that cannot be asked now; the message says why."""
-
-
 class SessionBusy(RuntimeError):
     """The memory waits for an answer to end before it can make room: hold the frame."""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """What a memory holds at one time, so that a question can be about that time. It is past once
-    the memory is compressed."""
-
-    compressions: int
-    visible: int
-    units: int
-    highest: int
-    pending: tuple[Seen, ...]
-    span: tuple[float, float]
 
 
 class Session:
@@ -256,13 +240,19 @@ class Session:
         question = self._adapter.uncontrolled(question).strip()
         if not question:
             raise QuestionError("the question is empty")
-        ids, kept, sampling = self._fit(question, sampling, self._grid, bool(moment.pending))
+        scratch, grid = cache.shape.scratch, self._grid
+        tokens = min(sampling.max_tokens, scratch // 2)
+        room = scratch - tokens - len(self._adapter.closing())
+        room -= self._adapter.unit_tokens(grid) if moment.pending else 0
+        turns = list(self._turns)
+        ids, kept = fit_turns(self._adapter, turns, question, self._instructions, room)
+        prefix = cache.shape.prefix
         self._answer = Answer(
             adapter=self._adapter,
             cache=cache,
             question=question,
-            make_prompt=self._plan_prompt(ids, self._grid, moment),
-            sampling=sampling,
+            make_prompt=plan_prompt(self._adapter, self._timeline, prefix, ids, grid, moment),
+            sampling=replace(sampling, max_tokens=tokens),
             span=moment.span,
             visible=moment.visible,
             highest_position=moment.highest,
@@ -271,54 +261,6 @@ class Session:
             on_end=self._finish,
         )
         return self._answer
-
-    def _fit(
-        self, question: str, sampling: Sampling, grid: Grid, unfinished: bool
-    ) -> tuple[list[int], int, Sampling]:
-        """The ids after the visual tokens, with as many earlier turns as there is room for."""
-        scratch = self._open_cache().shape.scratch
-        tokens = min(sampling.max_tokens, scratch // 2)
-        room = scratch - tokens - len(self._adapter.closing())
-        room -= self._adapter.unit_tokens(grid) if unfinished else 0
-        turns = list(self._turns)
-        while True:
-            _, ids = self._adapter.conversation(turns, question, self._instructions)
-            if len(ids) <= room:
-                return ids, len(turns), replace(sampling, max_tokens=tokens)
-            if not turns:
-                break
-            turns.pop(0)
-        said = len(self._adapter.tokenizer(question, add_special_tokens=False).input_ids)
-        raise QuestionError(
-            f"the question has {said} tokens; at most {max(0, room - (len(ids) - said))} fit "
-            f"beside an answer of {tokens} tokens"
-        )
-
-    def _plan_prompt(self, ids: list[int], grid: Grid, moment: Moment) -> Callable[[], Prompt]:
-        """What will be prefilled: a unit that is not full yet (its last frame repeated, as
-        `transformers` pads), what closes the video, and the text. Positions are settled now,
-        while the memory is as the question finds it; the vision tower runs later."""
-        frames, highest = list(moment.pending), moment.highest
-        positions, around = [], Around([], [])
-        if frames:
-            frames = frames + frames[-1:] * (self._adapter.frames_per_unit - len(frames))
-            times = [time for _, time in frames]
-            around, placed = self._timeline.place(moment.units, times, highest, grid)
-            positions.append(placed)
-            highest = max(highest, int(placed.max()))
-        text = torch.cat((self._adapter.closing(), self._adapter.embed(ids)))
-        start = self._adapter.text_start(self._open_cache().shape.prefix, highest, grid)
-        positions.append(self._adapter.text_positions(start, len(text)))
-
-        def make_prompt() -> Prompt:
-            seen = text[:0]
-            if frames:
-                pixels = torch.stack([frame for frame, _ in frames])
-                visual = self._adapter.encode(pixels[None], grid)[0]
-                seen = self._adapter.unit_embeddings(visual, around)
-            return Prompt(torch.cat((seen, text)), torch.cat(positions, dim=1))
-
-        return make_prompt
 
     def _finish(self, answer: Answer) -> None:
         self._answer = None

@@ -69,6 +69,18 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "lookback", *map(str, arguments)]
 
 
+def _as_from_a_terminal(also: Callable[[], None] | None) -> Callable[[], None]:
+    """For Popen's preexec_fn: Ctrl-C stops the child, even where the tests run in the background
+    of a shell, which has them ignore it."""
+
+    def in_child() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if also is not None:
+            also()
+
+    return in_child
+
+
 class Serving:
     """`lookback serve` as a process. `said` is its stderr so far."""
 
@@ -81,7 +93,7 @@ class Serving:
                 stderr=log,
                 text=True,
                 cwd=ROOT,
-                preexec_fn=dies_with(os.getpid()),
+                preexec_fn=_as_from_a_terminal(dies_with(os.getpid())),
             )
         self.url = ""
 

@@ -84,8 +84,12 @@ class Answer:
         """
         if not self.running:
             return None
-        for error in advance(self._adapter, [self]).values():
-            raise error
+        try:
+            for error in advance(self._adapter, [self]).values():
+                raise error
+        except BaseException:  # Ctrl-C in the middle of a step, too
+            self.cancel()
+            raise
         return self.read()
 
     def read(self) -> str:

@@ -1,7 +1,6 @@
 """Frames of one session on their way into its memory."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,17 +14,11 @@ Seen = tuple[Tensor, float]
 """A frame's pixel values `[3, height, width]` and its time in seconds."""
 
 
-class MakeRoom(Protocol):
-    """Compresses the memory for units of a grid."""
-
-    def __call__(self, grid: Grid) -> None: ...
-
-
 class Watch:
     """Whole units of frames, appended as the memory has room, compressing where it has none.
 
-    `on_units` hears how many tokens each unit that has reached memory has, and `on_end` that all
-    have.
+    `make_room` compresses the memory for units of a grid, `on_units` hears how many tokens each
+    unit that has reached memory has, and `on_end` that all have.
     """
 
     def __init__(
@@ -35,7 +28,7 @@ class Watch:
         timeline: Timeline,
         frames: list[Seen],
         grid: Grid,
-        make_room: MakeRoom,
+        make_room: Callable[[Grid], None],
         on_units: Callable[[list[int]], None],
         on_end: Callable[[], None],
     ) -> None:

@@ -104,8 +104,11 @@ def _see(adapter: FamilyAdapter, works: Sequence[Work]) -> dict[int, Exception]:
             parts = torch.split(visual, [len(units) for _, units in group])
             for (place, _), part in zip(group, parts, strict=True):
                 works[place].seen(part)
-        except Exception:
-            for place, units in group:
+        except Exception as together:
+            if len(group) == 1:
+                failures[group[0][0]] = together
+                continue
+            for place, units in group:  # one of them is to blame, or they are too many at once
                 try:
                     works[place].seen(adapter.encode(units, grid))
                 except Exception as error:

@@ -2,31 +2,15 @@
 
 import gc
 import weakref
+from unittest.mock import Mock
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine
-from model_worker.session import Session, SessionBusy
-
-Frames = list[NDArray[np.uint8]]
-FAMILIES = ["llava_onevision", "qwen2_vl", "qwen2_5_vl"]
-LATER = ["qwen3_vl", "llava_next_video", "smolvlm", "internvl"]
-
-
-def watched(engine: Engine, frames: Frames, budget: int = 24, **more: object) -> Session:
-    """A session that has seen all `frames`, one a second."""
-    session = engine.open_session(budget_tokens=budget, **more)  # type: ignore[arg-type]
-    session.watch_many(frames, [float(i) for i in range(len(frames))])
-    return session
-
-
-def small(engine: Engine, budget: int) -> int:
-    """A budget of that many tokens, or what the largest frame of the family needs."""
-    return max(budget, 2 * engine.adapter.most_tokens_per_unit)
+from model_worker.session import SessionBusy
+from tests.model_worker.watching import FAMILIES, LATER, Frames, small, watched
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *LATER])
@@ -79,15 +63,16 @@ def test_a_cancelled_answer_stops_at_once_and_leaves_no_trace(
     assert len(session.transcript) == 1
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
 def test_an_exception_ends_the_answer_and_the_session_goes_on(
-    llava: Engine, frames: Frames, monkeypatch: pytest.MonkeyPatch
+    llava: Engine, frames: Frames, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
     session = watched(llava, frames)
     answer = session.ask("what is it?")
     answer.step()
     with monkeypatch.context() as patch:
-        patch.setattr(answer._sampler, "choose", lambda logits: 1 // 0)
-        with pytest.raises(ZeroDivisionError):
+        patch.setattr(answer._sampler, "choose", Mock(side_effect=error))
+        with pytest.raises(error):
             answer.step()
     assert answer.status == "cancelled"
     assert session._open_cache().scratch_length == 0

@@ -13,17 +13,8 @@ from model_worker.memory.policies.infinipot_v import InfiniPotV
 from model_worker.memory.policies.recency import Recency
 from model_worker.memory.policies.tar import TaR
 from model_worker.memory.pool import PoolFull
+from tests.model_worker.watching import FAMILIES, LATER
 from training.checkpoint import build_model, build_tokenizer
-
-FAMILIES = [
-    "llava_onevision",
-    "qwen2_vl",
-    "qwen2_5_vl",
-    "qwen3_vl",
-    "llava_next_video",
-    "smolvlm",
-    "internvl",
-]
 
 
 def test_loads_a_folder_and_says_what_it_is(checkpoints: dict[str, Path]) -> None:
@@ -202,7 +193,7 @@ def test_more_than_the_device_has_is_not_reserved(llava: Engine) -> None:
     session.close()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *LATER])
 def test_instructions_stand_before_the_video(engines: dict[str, Engine], family: str) -> None:
     engine = engines[family]
     adapter, tokenizer = engine.adapter, engine.adapter.tokenizer

@@ -1,28 +1,11 @@
 """What is prefilled for a question: as many turns as fit, and a unit that is not full yet."""
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine
-from model_worker.session import QuestionError, Session
-
-Frames = list[NDArray[np.uint8]]
-FAMILIES = ["llava_onevision", "qwen2_vl", "qwen2_5_vl"]
-LATER = ["qwen3_vl", "llava_next_video", "smolvlm", "internvl"]
-
-
-def watched(engine: Engine, frames: Frames, budget: int = 24, **more: object) -> Session:
-    """A session that has seen all `frames`, one a second."""
-    session = engine.open_session(budget_tokens=budget, **more)  # type: ignore[arg-type]
-    session.watch_many(frames, [float(i) for i in range(len(frames))])
-    return session
-
-
-def small(engine: Engine, budget: int) -> int:
-    """A budget of that many tokens, or what the largest frame of the family needs."""
-    return max(budget, 2 * engine.adapter.most_tokens_per_unit)
+from model_worker.session import QuestionError
+from tests.model_worker.watching import Frames, small, watched
 
 
 def test_an_unfinished_unit_is_seen_by_the_answer(

@@ -10,17 +10,9 @@ from model_worker.decoding import Sampling
 from model_worker.engine import Engine
 from model_worker.session import Answer, Session
 from model_worker.work import advance
+from tests.model_worker.watching import FAMILIES, LATER
 
 Frames = list[NDArray[np.uint8]]
-FAMILIES = [
-    "llava_onevision",
-    "qwen2_vl",
-    "qwen2_5_vl",
-    "qwen3_vl",
-    "llava_next_video",
-    "smolvlm",
-    "internvl",
-]
 
 
 def open_sessions(engine: Engine, count: int) -> list[Session]:
@@ -33,7 +25,7 @@ def memory(session: Session) -> tuple[Tensor, Tensor]:
     return cache.visual_keys.clone(), cache.times[..., : cache.visual_length].clone()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *LATER])
 @pytest.mark.usefixtures("small_units")
 def test_together_is_as_alone(engines: dict[str, Engine], frames: Frames, family: str) -> None:
     """Watching (with compression passes), prefilling and decoding, all in the same passes."""

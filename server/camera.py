@@ -15,12 +15,15 @@ from aiortc.exceptions import OperationError
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import VideoFrame
 
+from server import receiving
 from server.errors import ClientError
 from server.feed import FrameFeed
 from server.gathering import announced, confine
 from server.sdp import (
     MOST_CANDIDATES,
     check,
+    check_sections,
+    has_address,
     prepared,
     read_candidate,
     values,
@@ -35,6 +38,10 @@ State = Literal["connecting", "live", "stalled", "gone"]
 _LOOK_SECONDS = 0.25
 _GATHER_SECONDS = 10.0
 _CLOSE_SECONDS = 5.0
+# Without a picture for so long, nothing moves before the camera, or the camera is gone.
+_STILL_SECONDS = 1.0
+
+receiving.install()
 
 
 class Camera:
@@ -62,7 +69,7 @@ class Camera:
         self.generation: Final = secrets.token_hex(4)
         """Names its ICE credentials. aiortc cannot restart ICE: they stay the same."""
         self.heard_at = self._began
-        """When a packet of its media last came, on the monotonic clock; looked at while stalled."""
+        """When a packet of its media, or a report about it, last came, on the monotonic clock."""
         self.state: State = "connecting"
         self.why = ""
 
@@ -121,6 +128,8 @@ class Camera:
             if self.state == "gone" or self._candidates >= MOST_CANDIDATES:
                 return
             self._candidates += 1
+            if not has_address(candidate):
+                continue
             try:
                 await self._peer.addIceCandidate(candidate)
             except ValueError as error:
@@ -141,6 +150,7 @@ class Camera:
     async def _set_offer(self, sdp: str) -> None:
         offer = RTCSessionDescription(prepared(sdp), "offer")
         try:
+            check_sections(offer.sdp)
             await self._peer.setRemoteDescription(offer)
         except OperationError as error:
             raise ClientError(
@@ -185,12 +195,16 @@ class Camera:
         while self.state != "gone":
             await asyncio.sleep(_LOOK_SECONDS)
             now = time.monotonic()
-            if self._frame_at is not None:
-                if now - self._frame_at > self._settings.stall_seconds:
-                    self._become("stalled")
-                    await self._listen(now)
-            elif now - self._began > self._settings.connect_seconds:
-                self._end("no picture arrived: no way between browser and server was found")
+            await self._listen(now)
+            if self._frame_at is None:
+                if now - self._began > self._settings.connect_seconds:
+                    self._end("no picture arrived: no way between browser and server was found")
+            elif now - max(self._frame_at, self.heard_at) > self._settings.stall_seconds:
+                self._become("stalled")
+            elif now - self._frame_at > _STILL_SECONDS:
+                self._become("live")
+                if self.heard_at - self._frame_at > 2 * _LOOK_SECONDS:  # it lives without pictures
+                    self._feed.stay()
         await self._close_peer()
 
     async def _listen(self, now: float) -> None:

@@ -57,7 +57,8 @@ async def ready(request: Request) -> dict[str, Any]:
     workers: Workers = request.app.state.workers
     if workers.card is None:
         raise no_worker() if workers.reachable else broker_unavailable("it is away")
-    return {"worker": msgspec.to_builtins(workers.card)}
+    fps = _sessions(request).settings.fps
+    return {"worker": msgspec.to_builtins(workers.card), "sampled_per_second": fps}
 
 
 @router.post(
@@ -108,7 +109,7 @@ async def offer_camera(
     watching = sessions.find(session, caller)
     sessions.admit_camera(watching)
     _, answer = await watching.watch(offer.sdp)
-    return JSONResponse({"sdp": answer, "type": "answer"})
+    return JSONResponse({"sdp": answer, "type": "answer", "camera": watching.cameras.number})
 
 
 @router.websocket("/v1/sessions/{session}/frames")

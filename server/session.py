@@ -82,6 +82,7 @@ class Session:
         self.wanted = wanted
         self.opened = opened
         self.worker = card.worker
+        self._card = card
         self.owner: str | None = None
         """The API key that made it, by its id: it is there for no other."""
         self._settings = settings
@@ -239,6 +240,9 @@ class Session:
             "budget_tokens": self.opened.budget_tokens,
             "cap_tokens": self.opened.cap_tokens,
             "kv_bytes": self.opened.kv_bytes,
+            "sampled_per_second": self._settings.fps,
+            "frame_size": self._card.frame_size,
+            "max_pixels": self._card.max_pixels,
             "instructions": self.wanted.instructions,
         }
 

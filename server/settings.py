@@ -35,6 +35,7 @@ class GatewaySettings(BaseSettings):
     """0 takes any free port."""
     ssl_certfile: Path | None = None
     """With ssl_keyfile: HTTPS, without which browsers give other machines' pages no camera."""
+    library_folder: Path = _ROOT / "clients" / "js"
     ssl_keyfile: Path | None = None
     allowed_origins: frozenset[str] = frozenset()
     """Web pages of other origins that may use this gateway, as `https://host[:port]`."""

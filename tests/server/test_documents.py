@@ -98,4 +98,4 @@ async def test_what_http_replies_is_as_described(gateway: str, worker: Any, tool
             msgspec.convert({**made, "undescribed": 1}, Session)
         for file in ("openapi.json", "asyncapi.json"):
             assert (await client.get(f"/{file}")).json() == json.loads(written()[file])
-    msgspec.convert({"sdp": "v=0", "type": "answer"}, SdpAnswer)
+    msgspec.convert({"sdp": "v=0", "type": "answer", "camera": 1}, SdpAnswer)

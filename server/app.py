@@ -23,6 +23,7 @@ from server.errors import ClientError, invalid_request
 from server.guard import Guard
 from server.pages import add_pages
 from server.routes import router
+from server.rtp_routes import router as rtp_router
 from server.sessions import Sessions
 from server.settings import GatewaySettings
 from server.tasks import stop
@@ -80,6 +81,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.include_router(router)
     app.include_router(chat_router)
     app.include_router(whip_router)
+    app.include_router(rtp_router)
     add_documents(app)
     add_pages(app, settings)
     return app

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Final, Literal
+from typing import Final
 
 import av
 from av import VideoFrame
@@ -17,23 +17,22 @@ from av.video.codeccontext import VideoCodecContext
 
 from server.rtp_counters import RtpCounters
 from server.rtp_frames import EncodedFrame
-from server.rtp_payload import Codec
 
 log = logging.getLogger(__name__)
 
 TIME_BASE: Final = Fraction(1, 90_000)
-_DECODERS: Final[dict[Codec, Literal["h264", "vp8"]]] = {"H264": "h264", "VP8": "vp8"}
 MOST_QUEUED: Final = 64
 MOST_QUEUED_BYTES: Final = 2**24
 _MOST_DECODED: Final = 4
 
 
 class Decoder:
-    """One stream's decoder. decoded: is called on the event loop for every picture."""
+    """One stream's decoder. codec: its name in libavcodec, as `h264`; decoded: is called on the
+    event loop for every picture."""
 
     def __init__(
         self,
-        codec: Codec,
+        codec: str,
         most_pixels: int,
         counters: RtpCounters,
         decoded: Callable[[VideoFrame], None],
@@ -134,7 +133,7 @@ class Decoder:
             return frame, fresh
 
     def _context(self) -> VideoCodecContext:
-        context = av.CodecContext.create(_DECODERS[self._codec], "r")
+        context = av.CodecContext.create(self._codec, "r")
         assert isinstance(context, VideoCodecContext)
         context.thread_count = 1
         context.thread_type = "NONE"  # threads of its own would hold pictures back

@@ -68,6 +68,8 @@ class GatewaySettings(BaseSettings):
     media_address: MediaAddresses = ()
     """IP addresses by which senders reach this machine, where they are not its own (a container, a
     cloud's 1:1 NAT): WebRTC senders are told these instead."""
+    rtp_host: str | None = None
+    """The address at which RTP is listened for, `0.0.0.0` for all; None: `host`."""
     ice_servers: tuple[IceServer, ...] = ()
     """STUN and TURN servers for WHIP senders, as a JSON list of RTCIceServer."""
 

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from server.access import Caller, allowed
 from server.camera import Camera
 from server.errors import ClientError
-from server.sdp import SDP_BYTES, values
+from server.sdp import SDP_BYTES, kinds, values
 from server.sessions import Sessions
 from server.settings import IceServer
 
@@ -173,7 +173,7 @@ def _check(sdp: str) -> None:
     """Raises ClientError (422) for what a camera cannot be: an answer takes all or nothing."""
     if not sdp.startswith("v=0"):
         return  # It is refused as broken where it is read.
-    media = re.findall(r"^m=(\S+)", sdp, flags=re.MULTILINE)
+    media = kinds(sdp)
     problem = None
     if media.count("video") != 1:
         problem = f"This offer has {media.count('video')} video sections: send exactly one."

@@ -6,6 +6,7 @@ WORKDIR /app
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY benchmarks benchmarks
 COPY broker broker
+COPY clients/python clients/python
 COPY lookback lookback
 COPY messages messages
 COPY model_worker model_worker

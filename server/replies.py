@@ -99,6 +99,15 @@ class RtpState(Part):
     counters: RtpCount
 
 
+class RtspState(Part):
+    """A camera that is pulled from, as it is now; `url` is without credentials."""
+
+    id: str
+    url: str
+    state: Literal["connecting", "live", "stalled", "gone"]
+    message: str
+
+
 class ErrorBody(Part):
     """What is wrong, and what to change."""
 
@@ -115,7 +124,7 @@ class ErrorReply(Part):
 
 
 REPLIES: tuple[type[Part], ...] = (
-    Alive, Ready, Session, SessionState, SdpAnswer, RtpPort, RtpState, ErrorReply,
+    Alive, Ready, Session, SessionState, SdpAnswer, RtpPort, RtpState, RtspState, ErrorReply,
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from server.rtsp_login import Login, UnknownLogin, login
@@ -50,10 +50,12 @@ class RtspClient:
         self._reader = reader
         self._writer = writer
         self._login: Login | None = None
+        self._let_in = False  # by this login
         self._sequence = 0
         self._session = ""
         self._keep_alive = "OPTIONS"
         self._keep_alive_seconds = _SESSION_SECONDS / 2
+        self._keep_alive_at = float("inf")
         self._aggregate = url.request
 
     async def describe(self) -> VideoTrack:
@@ -87,23 +89,21 @@ class RtspClient:
         if "TCP" not in transport.upper() or not channel:
             raise CameraFailed("it does not send over TCP")
         await self._ask("PLAY", self._aggregate, ("Range", "npt=0.000-"))
+        self._keep_alive_at = time.monotonic() + self._keep_alive_seconds
         return int(channel[1])
 
-    async def packets(self) -> AsyncIterator[Packet]:
-        """What it sends, for ever; keeps its session alive in between."""
-        due = time.monotonic() + self._keep_alive_seconds
+    async def packet(self) -> Packet:
+        """The next thing that it sends, whenever that comes; keeps its session alive meanwhile."""
         while True:
             message = await read(self._reader)
-            match message:
-                case Packet():
-                    yield message
-                case Request():
-                    await self._answer(message)
-                case Reply():
-                    self._kept_alive(message)
-            if time.monotonic() >= due:
-                due = time.monotonic() + self._keep_alive_seconds
+            again = isinstance(message, Reply) and self._challenged(message)
+            if again or time.monotonic() >= self._keep_alive_at:
+                self._keep_alive_at = time.monotonic() + self._keep_alive_seconds
                 await self._send(self._keep_alive, self._aggregate)
+            if isinstance(message, Packet):
+                return message
+            if isinstance(message, Request):
+                await self._answer(message)
 
     def close(self) -> None:
         """Says goodbye, and waits for nothing."""
@@ -120,13 +120,15 @@ class RtspClient:
         """Its reply: of success, unless `any_status`. Packets that come before are dropped."""
         reply = await self._exchange(method, uri, *headers)
         if reply.status == 401:
-            challenged = self._login
+            tried, let_in, self._let_in = self._login is not None, self._let_in, False
             self._login = self._challenge(reply.headers)
-            if challenged is not None and not self._login.stale:
+            # A login that was good before only needs the camera's new nonce.
+            if tried and not let_in and not self._login.stale:
                 raise LoginRefused("it refuses the user or the password (401)")
             reply = await self._exchange(method, uri, *headers)
             if reply.status == 401:
                 raise LoginRefused("it refuses the user or the password (401)")
+        self._let_in = self._login is not None
         if 300 <= reply.status < 400:
             raise CameraFailed("it redirects to another address, which is not followed")
         if reply.status >= 300 and not any_status:
@@ -168,12 +170,17 @@ class RtspClient:
         except UnknownLogin as error:
             raise LoginRefused(str(error)) from error
 
-    def _kept_alive(self, reply: Reply) -> None:
-        """Cameras that do not understand how they are kept alive live on all the same."""
-        if reply.status == 401:
-            self._login = self._challenge(reply.headers)
-        elif reply.status == 454:
+    def _challenged(self, reply: Reply) -> bool:
+        """Whether what kept it alive must be said again, with a new login. Cameras that do not
+        understand it at all live on all the same."""
+        if reply.status == 454:
             raise CameraFailed(_REASONS[454])
+        if reply.status != 401:
+            self._let_in = True
+            return False
+        self._login = self._challenge(reply.headers)
+        again, self._let_in = self._let_in, False
+        return again
 
     async def _answer(self, request: Request) -> None:
         if request.method == "REDIRECT":

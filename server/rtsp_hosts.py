@@ -12,7 +12,10 @@ import socket
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator
+from pydantic_settings import NoDecode
 
 from server.errors import ClientError
 from server.rtsp_url import DEFAULT_PORT, IpAddress, RtspUrl, plain_address, read_place
@@ -99,6 +102,14 @@ def _ports(entry: str, text: str) -> range:
     if not 0 < first <= last < 65536:
         raise ValueError(f"{entry!r}: the ports are a number, from-to, or * for all.")
     return range(first, last + 1)
+
+
+RtspHosts = Annotated[
+    tuple[AllowedHost, ...],
+    NoDecode,
+    BeforeValidator(lambda given: read_hosts(given) if isinstance(given, str) else given),
+]
+"""The setting's type."""
 
 
 async def admit(url: RtspUrl, hosts: Sequence[AllowedHost]) -> None:

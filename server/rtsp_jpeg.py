@@ -6,7 +6,6 @@ Knows nothing about the order of packets, and decodes nothing.
 
 import io
 import struct
-from typing import Final
 
 from PIL import Image
 

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from messages.questions import MOST_WAITING
+from server.access_settings import AccessSettings
+from server.rtsp_hosts import RtspHosts
 from server.udp import MediaAddresses, UdpPorts
 
 _ROOT: Final = Path(__file__).parent.parent
@@ -24,27 +25,18 @@ class IceServer(BaseModel):
     credential: SecretStr | None = None
 
 
-class GatewaySettings(BaseSettings):
+class GatewaySettings(AccessSettings):
     """A gateway process. Raises pydantic.ValidationError that names the variable to change."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOKBACK_", frozen=True, extra="ignore")
-
     broker_url: str = "redis://127.0.0.1:6379"
-    host: str = "127.0.0.1"
     port: int = Field(default=8400, ge=0, le=65535)
     """0 takes any free port."""
     ssl_certfile: Path | None = None
     """With ssl_keyfile: HTTPS, without which browsers give other machines' pages no camera."""
-    library_folder: Path = _ROOT / "clients" / "js"
     ssl_keyfile: Path | None = None
-    allowed_origins: frozenset[str] = frozenset()
-    """Web pages of other origins that may use this gateway, as `https://host[:port]`."""
-    api_keys_file: Path | None = None
-    """The API keys (`lookback keys`); with it, whoever has none is turned away."""
-    insecure: bool = False
-    """Listen on other addresses than this machine's own without API keys, knowingly."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     client_folder: Path = _ROOT / "client_web"
+    library_folder: Path = _ROOT / "clients" / "js"
     samples_folder: Path = _ROOT / "samples"
 
     fps: float = Field(default=1.0, gt=0, le=30)
@@ -55,8 +47,8 @@ class GatewaySettings(BaseSettings):
     keep_every_seconds: float = Field(default=4.0, ge=0)
     """At least one frame in so many seconds is kept, however similar; 0 keeps all."""
     jpeg_quality: int = Field(default=90, ge=1, le=100)
-    stall_seconds: float = Field(default=5.0, gt=0)
-    """A camera without a frame for so long counts as stalled."""
+    stall_seconds: float = Field(default=4.0, gt=0)
+    """A camera that nothing is heard of for so long counts as stalled."""
     connect_seconds: float = Field(default=15.0, gt=0)
     """How long a media connection may take to come about."""
     start_kilobits: int = Field(default=2000, ge=100)
@@ -70,6 +62,9 @@ class GatewaySettings(BaseSettings):
     cloud's 1:1 NAT): WebRTC senders are told these instead."""
     rtp_host: str | None = None
     """The address at which RTP is listened for, `0.0.0.0` for all; None: `host`."""
+    rtsp_hosts: RtspHosts = ()
+    """Cameras that may be pulled from, apart by commas: names, addresses, networks, each with
+    ports after a colon where they are not 554 (`8554`, `8000-8010`, `*`); none by default."""
     ice_servers: tuple[IceServer, ...] = ()
     """STUN and TURN servers for WHIP senders, as a JSON list of RTCIceServer."""
 

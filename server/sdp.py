@@ -13,6 +13,10 @@ from server.errors import ClientError
 SDP_BYTES: Final = 65536
 MOST_CANDIDATES: Final = 64
 _MOST_MEDIA: Final = 8
+# aiortc compares and multiplies: without limits an offer of 64 KiB takes it seconds. Browsers'
+# have 200 lines with 50 codecs.
+_MOST_LINES: Final = 1000
+_MOST_CODECS: Final = 256
 
 
 def with_start_bitrate(sdp: str, kilobits: int) -> str:
@@ -141,10 +145,14 @@ def check(sdp: Any) -> None:
             "invalid_offer", "The SDP cannot be read: an offer begins with v=0.", param="sdp"
         )
     media = kinds(sdp)
-    if len(media) > _MOST_MEDIA:
-        raise ClientError(
-            "invalid_offer", f"An offer has at most {_MOST_MEDIA} media sections.", param="sdp"
-        )
+    counts = (
+        (len(media), _MOST_MEDIA, "media sections"),
+        (len(sdp.splitlines()), _MOST_LINES, "lines"),
+        (sdp.count("a=rtpmap:"), _MOST_CODECS, "codecs"),
+    )
+    for count, most, what in counts:
+        if count > most:
+            raise ClientError("invalid_offer", f"An offer has at most {most} {what}.", param="sdp")
     if "video" not in media:
         raise ClientError(
             "offer_without_video", "The offer has no video: add a video track.", param="sdp"

@@ -75,7 +75,8 @@ async def sending(
         async with httpx.AsyncClient() as client:
             reply = await client.post(f"{url}/v1/sessions/{session}/offer", json=offer)
         assert reply.status_code == 200, reply.text
-        await peer.setRemoteDescription(RTCSessionDescription(**reply.json()))
+        answer = reply.json()
+        await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
         yield track
     finally:
         await peer.close()

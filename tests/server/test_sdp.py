@@ -67,6 +67,15 @@ def test_no_line_ending_hides_a_section() -> None:
         check("v=0\r\nm=video 9" + "\u2028m=audio 9" * 8)
 
 
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [("m=audio 9", "8 media"), ("a=x", "1000 lines"), ("a=rtpmap:1 x/1", "codecs")],
+)
+def test_an_offer_is_no_work_without_end(line: str, what: str) -> None:
+    with pytest.raises(ClientError, match=f"at most .*{what}"):
+        check("v=0\r\nm=video 9\r\n" + f"{line}\r\n" * (300 if ":" in line else 999))
+
+
 MEDIA = "m=video 9 UDP/TLS/RTP/SAVPF 96\na=ice-ufrag:a\na=ice-pwd:b\na=setup:actpass\n"
 MARK = "a=fingerprint:sha-256 AB\n"
 

@@ -112,8 +112,7 @@ class RtspCamera:
     async def _attempt(self) -> None:
         """One connection, to its end. Raises what says why it has ended."""
         addresses = await reachable(self._url, self._settings.rtsp_hosts)
-        async with asyncio.timeout(_OPEN_SECONDS):
-            client = await connect(self._url, addresses)
+        client = await connect(self._url, addresses)
         try:
             async with asyncio.timeout(_OPEN_SECONDS):
                 track = await client.describe()

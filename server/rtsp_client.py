@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import re
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,7 +18,10 @@ from server.rtsp_sdp import NoPicture, VideoTrack, read_track
 from server.rtsp_url import IpAddress, RtspUrl
 
 _LIMIT_BYTES: Final = 2**17
+_CONNECT_SECONDS: Final = 4.0
 _CLOSE_SECONDS: Final = 0.2
+_MOST_ADDRESSES: Final = 4
+_MOST_EARLY: Final = 1024
 _SESSION_SECONDS: Final = 60.0
 _INTERLEAVED: Final = re.compile(r"interleaved\s*=\s*(\d{1,3})")
 _REASONS: Final = {
@@ -56,6 +60,7 @@ class RtspClient:
         self._keep_alive = "OPTIONS"
         self._keep_alive_seconds = _SESSION_SECONDS / 2
         self._keep_alive_at = float("inf")
+        self._early: deque[Packet] = deque(maxlen=_MOST_EARLY)
         self._aggregate = url.request
 
     async def describe(self) -> VideoTrack:
@@ -94,6 +99,8 @@ class RtspClient:
 
     async def packet(self) -> Packet:
         """The next thing that it sends, whenever that comes; keeps its session alive meanwhile."""
+        if self._early:
+            return self._early.popleft()
         while True:
             message = await read(self._reader)
             again = isinstance(message, Reply) and self._challenged(message)
@@ -117,7 +124,7 @@ class RtspClient:
     async def _ask(
         self, method: str, uri: str, *headers: tuple[str, str], any_status: bool = False
     ) -> Reply:
-        """Its reply: of success, unless `any_status`. Packets that come before are dropped."""
+        """Its reply: of success, unless `any_status`."""
         reply = await self._exchange(method, uri, *headers)
         if reply.status == 401:
             tried, let_in, self._let_in = self._login is not None, self._let_in, False
@@ -141,9 +148,11 @@ class RtspClient:
         await self._send(method, uri, *headers)
         while True:
             message = await read(self._reader)
-            if isinstance(message, Request):
+            if isinstance(message, Packet):
+                self._early.append(message)  # some cameras play before they say so
+            elif isinstance(message, Request):
                 await self._answer(message)
-            elif isinstance(message, Reply) and message.sequence in (self._sequence, None):
+            elif message.sequence in (self._sequence, None):
                 return message
 
     async def _send(self, method: str, uri: str, *headers: tuple[str, str]) -> None:
@@ -193,18 +202,18 @@ class RtspClient:
 
 async def connect(url: RtspUrl, addresses: Sequence[IpAddress]) -> RtspClient:
     """To the first of these addresses that takes it. Raises CameraFailed."""
-    why: OSError | None = None
-    for address in addresses:
+    why = "it has no address"
+    for address in addresses[:_MOST_ADDRESSES]:
         try:
-            # Nothing is looked up any more: this is an address and no name.
-            streams = await asyncio.open_connection(str(address), url.port, limit=_LIMIT_BYTES)
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                # Nothing is looked up any more: this is an address and no name.
+                streams = await asyncio.open_connection(str(address), url.port, limit=_LIMIT_BYTES)
+        except ConnectionRefusedError:
+            why = f"nothing listens at port {url.port} (connection refused)"
+        except TimeoutError:
+            why = f"it does not answer at port {url.port}"
         except OSError as error:
-            why = error
+            why = f"it cannot be reached ({error.strerror or type(error).__name__})"
         else:
             return RtspClient(url, *streams)
-    refused = isinstance(why, ConnectionRefusedError)
-    raise CameraFailed(
-        f"nothing listens at port {url.port} (refused)"
-        if refused
-        else f"it cannot be reached ({why.strerror if why else 'no address'})"
-    )
+    raise CameraFailed(why)

@@ -47,8 +47,12 @@ class AllowedHost:
     ports: range
 
     def holds(self, address: IpAddress, port: int) -> bool:
-        """Whether this address is in one of its networks."""
-        return port in self.ports and any(address in network for network in self.networks)
+        """Whether this address is in one of its networks. A wide one (`0.0.0.0/0`) does not hold
+        this machine, nor the link's services: they are opened by networks of theirs."""
+        return port in self.ports and any(
+            address in network and (_usual(address) or _special(network))
+            for network in self.networks
+        )
 
     def names(self, url: RtspUrl) -> bool:
         """Whether it is this name."""
@@ -200,16 +204,25 @@ async def look_up(name: str) -> list[IpAddress]:
 
 
 def _usual(address: IpAddress) -> bool:
-    """Whether a name in the list opens it. This machine, the link and what leads on to IPv4 must
-    be in the list themselves."""
-    special = (
-        address.is_loopback
-        or address.is_link_local
-        or address.is_multicast
-        or address.is_unspecified
-        or address.is_reserved
+    """Whether it is a host's that a camera may be: not this machine, the link's own (a cloud's
+    metadata), or what leads on to IPv4."""
+    return not _special(ipaddress.ip_network(address))
+
+
+def _special(network: Network) -> bool:
+    """Whether all of it is of these kinds."""
+    return (
+        network.is_loopback
+        or network.is_link_local
+        or network.is_multicast
+        or network.is_unspecified
+        or network.is_reserved
+        or any(_within(network, transition) for transition in _TRANSITIONS)
     )
-    return not special and not any(address in network for network in _TRANSITIONS)
+
+
+def _within(network: Network, wider: ipaddress.IPv6Network) -> bool:
+    return isinstance(network, ipaddress.IPv6Network) and network.subnet_of(wider)
 
 
 def _wanted(url: RtspUrl) -> str:

@@ -265,31 +265,30 @@ def test_a_broken_websocket_loses_neither_memory_nor_answer(
     assert len(person.sessions) == 2 and len(set(person.sessions)) == 1
 
 
-def test_a_broken_video_connection_is_made_again(
-    visit: Callable[..., Visit], service: Service
-) -> None:
-    person = visit()
-    person.watch("Camera")
-    # Another camera takes this one's place and never sends.
-    person.page.evaluate(
-        """async (session) => {
-          const peer = new RTCPeerConnection();
-          peer.addTransceiver("video", { direction: "sendonly" });
-          const { sdp, type } = await peer.createOffer();
-          await fetch(`v1/sessions/${session}/offer`, {
-            method: "POST",
-            headers: { "Content-Type": "application/json" },
-            body: JSON.stringify({ sdp, type }),
-          });
-        }""",
-        person.sessions[-1],
+def test_a_broken_video_connection_is_made_again(browser: Browser, service: Service) -> None:
+    page = browser.open()
+    page.add_init_script(
+        """{
+          const Real = RTCPeerConnection;
+          window.peers = [];
+          window.RTCPeerConnection = class extends Real {
+            constructor(...args) {
+              super(...args);
+              window.peers.push(this);
+            }
+          };
+        }"""
     )
+    person = Visit(page, service.url)
+    person.watch("Camera")
+    page.evaluate("peers[0].close()")  # which tells the server, and nobody here
     seen = person.frames_seen
     person.sees(seen + 3)
     session = httpx.get(f"{service.url}/v1/sessions/{person.sessions[-1]}").json()
     assert session["camera"]["state"] == "live"
     expect(person.page.locator("#state")).to_have_text("Watching")
     assert len(person.sessions) == 1
+    assert page.evaluate("peers.length") == 2
 
 
 def test_without_a_model_the_page_waits_and_says_so(

@@ -62,7 +62,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         broker = await connect_async(settings.broker_url)
         workers = Workers(broker, settings.worker_grace_seconds)
         await workers.look()
-        sessions = Sessions(settings, broker, workers)
+        sessions = Sessions(settings, broker, workers, authentication.holds)
         app.state.workers, app.state.sessions = workers, sessions
         tasks = [asyncio.create_task(workers.run()), asyncio.create_task(sessions.run())]
         try:

@@ -72,7 +72,10 @@ async def create_session(
 ) -> dict[str, Any]:
     """Reserves a memory."""
     wanted = wanted or NewSession()
-    session = await _sessions(request).open(caller, wanted.budget_tokens, wanted.instructions)
+    sessions, limits = _sessions(request), request.app.state.limits
+    limits.new_session(caller.party)
+    with limits.sessions.one_more(caller.party, sessions.held_by(caller.party)):
+        session = await sessions.open(caller, wanted.budget_tokens, wanted.instructions)
     return session.described()
 
 

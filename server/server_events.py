@@ -157,6 +157,7 @@ class SessionClosed(Told, tag="lookback.session.closed"):
         "abandoned",
         "failed",
         "gateway_stopped",
+        "key_revoked",
     ]
     message: str
 

@@ -85,6 +85,8 @@ class Session:
         self._card = card
         self.owner: str | None = None
         """The API key that made it, by its id: it is there for no other."""
+        self.party = ""
+        """Whose limits it counts against."""
         self._settings = settings
         self._broker = broker
         self._ended = ended

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -35,8 +36,16 @@ _ALIVE_SECONDS = 2.0
 class Sessions:
     """The registry. Ids cannot be guessed: whoever has one may use the session."""
 
-    def __init__(self, settings: GatewaySettings, broker: Any, workers: Workers) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        broker: Any,
+        workers: Workers,
+        holds: Callable[[str | None], bool] = lambda key: True,
+    ) -> None:
+        """holds: whether an API key, by its id, has not been revoked."""
         self.settings = settings
+        self._holds = holds
         self._broker = broker
         self._workers = workers
         self._sessions: dict[str, Session] = {}
@@ -44,6 +53,10 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def held_by(self, party: str) -> int:
+        """How many count against these limits."""
+        return sum(session.party == party for session in self._sessions.values())
 
     def find(self, session: str, caller: Caller) -> Session:
         """Raises ClientError (404) for a session that is not, or no longer, here, or is another
@@ -105,6 +118,10 @@ class Sessions:
                 unneeded = session.expired(now)
                 if unneeded is not None:
                     self._close_soon(session, "expired", unneeded)
+                elif not self._holds(session.owner):
+                    self._close_soon(
+                        session, "key_revoked", "The API key that made it was revoked."
+                    )
                 elif self._workers.gone(session.worker):
                     self._close_soon(
                         session, "worker_lost", "The model worker stopped, and what it saw is lost."
@@ -179,7 +196,7 @@ class Sessions:
             self._close_soon(session, reason, message)
 
         session = Session(wanted, opened, entry, card, self.settings, self._broker, ended)
-        session.owner = caller.key
+        session.owner, session.party = caller.key, caller.party
         self._sessions[session.id] = session
         log.info("session %s opened, %d in all", session.name, len(self._sessions))
         return session

@@ -74,7 +74,7 @@ class Realtime:
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
-        self._end(LookbackError("The session was left before the end.", code=LEFT))
+        self._end(left())
 
     async def events(self) -> AsyncIterator[Event]:
         """All events from now on, to the end of the session; of one that reads too slowly the
@@ -195,6 +195,11 @@ class Realtime:
         self.questions.fail(self.error)
         for listener in self._listeners:
             listener.woken.set()
+
+
+def left() -> LookbackError:
+    """What becomes of answers that are not complete when their session is left."""
+    return LookbackError("The session was left before the end.", code=LEFT)
 
 
 async def _write(socket: ClientConnection, outgoing: asyncio.Queue[list[Event]]) -> None:

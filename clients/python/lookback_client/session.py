@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal, Self, cast
 
@@ -14,7 +14,7 @@ from lookback_client.pictures import Picture, encoded, kind
 from lookback_client.publication import Publication
 from lookback_client.publishing import Publishable, publication
 from lookback_client.questions import Event
-from lookback_client.realtime import LEFT, Realtime
+from lookback_client.realtime import Realtime, left
 from lookback_client.shapes import CameraState, Memory, Scope, SessionInfo, Token
 
 log = logging.getLogger("lookback_client")
@@ -75,8 +75,9 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for task in list(self._starting.values()):
+        for answer, task in list(self._starting.items()):
             task.cancel()
+            answer._fail(left())
         if self._publication is not None:
             await self._publication.stop()
         if self._realtime is not None:
@@ -113,8 +114,18 @@ class Session:
         }
         options = {name: value for name, value in wanted.items() if value is not None}
         answer = Answer(question, self._cancel)
-        self._soon(answer, self._ask(answer, pictures, options))
+        self._starting[answer] = asyncio.create_task(self._begin(answer, pictures, options))
         return answer
+
+    async def _begin(
+        self, answer: Answer, pictures: Sequence[Picture], options: dict[str, Any]
+    ) -> None:
+        try:
+            await self._ask(answer, pictures, options)
+        except Exception as error:
+            answer._fail(error)
+        finally:
+            self._starting.pop(answer, None)
 
     async def _ask(
         self, answer: Answer, pictures: Sequence[Picture], options: dict[str, Any]
@@ -132,12 +143,15 @@ class Session:
             self._listening.questions.ask(answer, item, options)
 
     async def _first_picture(self) -> None:
-        """Waits for it where a camera of ours is about to send one. Raises CameraError."""
+        """Waits for it where a camera is about to send one. Raises CameraError for our own."""
         seen, camera = self._listening.seen, self._publication
-        if seen.is_set() or camera is None:
+        told = self.camera
+        if seen.is_set() or (
+            camera is None and (told is None or told["state"] not in ("connecting", "live"))
+        ):
             return
         waiting = asyncio.create_task(seen.wait())
-        ending = asyncio.create_task(camera.wait())
+        ending = asyncio.create_task(seen.wait() if camera is None else camera.wait())
         try:
             tasks = {waiting, ending}
             await asyncio.wait(
@@ -157,20 +171,6 @@ class Session:
             starting.cancel()
         elif self._realtime is not None:
             self._realtime.questions.cancel(answer)
-
-    def _soon(self, answer: Answer, asking: Coroutine[Any, Any, None]) -> None:
-        async def ask() -> None:
-            try:
-                await asking
-            except asyncio.CancelledError:
-                answer._fail(LookbackError("The session was left before the end.", code=LEFT))
-                raise
-            except Exception as error:
-                answer._fail(error)
-            finally:
-                self._starting.pop(answer, None)
-
-        self._starting[answer] = asyncio.create_task(ask())
 
     # The camera.
 
@@ -244,7 +244,7 @@ class Session:
         if self._deaf is not None:
             raise self._deaf
         if self._realtime is None:
-            raise LookbackError("Enter the session first: async with …", code=LEFT)
+            raise LookbackError("Enter the session first: async with …")
         if self._realtime.error is not None:
             raise self._realtime.error
         return self._realtime

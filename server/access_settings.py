@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
-def _words(given: Any) -> Any:
+def words(given: Any) -> Any:
     """`a,b`, or the same as a JSON list."""
     if not isinstance(given, str):
         return given
@@ -17,7 +17,7 @@ def _words(given: Any) -> Any:
     return [word.strip() for word in given.split(",") if word.strip()]
 
 
-Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_words)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(words)]
 
 
 class AccessSettings(BaseSettings):
@@ -36,12 +36,12 @@ class AccessSettings(BaseSettings):
     longest_token_seconds: int = Field(default=86400, ge=10)
     """How long a session token may be good for."""
 
-    allowed_origins: Words = frozenset()
+    allowed_origins: Words = ()
     """Web pages of other origins that may use this gateway, as `https://host[:port]`."""
-    allowed_hosts: Words = frozenset()
+    allowed_hosts: Words = ()
     """Names besides this machine's own by which a gateway without API keys may be called: a page
     could otherwise give its own name this machine's address (DNS rebinding)."""
-    trusted_proxies: Words = frozenset()
+    trusted_proxies: Words = ()
     """Addresses or networks of proxies whose X-Forwarded-For says who calls."""
 
     requests_per_second: float = Field(default=500.0, gt=0)

@@ -24,6 +24,7 @@ from server.documents import add_documents
 from server.errors import ClientError, invalid_request
 from server.guard import Guard
 from server.hosts import ExposedError, Hosts, check_exposure
+from server.ice import IceServers
 from server.limits import Limits
 from server.pages import add_pages
 from server.refusal import error_response, turn_away
@@ -33,7 +34,7 @@ from server.rtsp_routes import router as rtsp_router
 from server.sessions import Sessions
 from server.settings import GatewaySettings
 from server.tasks import stop
-from server.whip import links
+from server.token_routes import router as token_router
 from server.whip import router as whip_router
 from server.workers import Workers
 
@@ -52,7 +53,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     session when it stops. Raises GatewayError."""
     limits = Limits(settings)
     try:
-        ice_links = links(settings.ice_servers)
+        ice = IceServers(settings)
         authentication = Authentication(settings, limits)
     except ValueError as error:
         raise GatewayError(str(error)) from error
@@ -78,7 +79,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         openapi_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.ice_links = ice_links
+    app.state.ice = ice
     app.state.authentication, app.state.limits = authentication, limits
     large = {COMPLETIONS: settings.message_bytes}  # a conversation, and pictures
     # The last one that is added stands in front.
@@ -94,6 +95,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.include_router(router)
     app.include_router(chat_router)
     app.include_router(whip_router)
+    app.include_router(token_router)
     app.include_router(rtp_router)
     app.include_router(rtsp_router)
     add_documents(app)

@@ -19,6 +19,7 @@ from server import receiving
 from server.errors import ClientError
 from server.feed import FrameFeed
 from server.gathering import announced, confine
+from server.ice import IceServers
 from server.sdp import (
     MOST_CANDIDATES,
     check,
@@ -53,8 +54,10 @@ class Camera:
         self._feed = feed
         self._settings = settings
         self._changed = changed
-        # No public STUN server: nobody but the client learns of this connection.
-        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        # No public STUN server: nobody but the client learns of this connection, and a TURN server
+        # that is configured.
+        servers = IceServers(settings).own()
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._began = time.monotonic()
         self._frame_at: float | None = None
         self._tasks: list[asyncio.Task[None]] = []

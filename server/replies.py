@@ -108,6 +108,46 @@ class RtspState(Part):
     message: str
 
 
+class Token(Part):
+    """A session's token; expires_at: Unix seconds."""
+
+    token: str
+    expires_at: int
+    scopes: list[Literal["publish", "ask"]]
+    session: str
+
+
+class ClientSecretSession(Part):
+    """What a client secret is for."""
+
+    type: Literal["realtime"]
+    object: Literal["realtime.session"]
+    id: str
+
+
+class ClientSecret(Part):
+    """A token, as OpenAI's clients expect it."""
+
+    value: str
+    expires_at: int
+    session: ClientSecretSession
+
+
+class IceServer(Part):
+    """WebRTC's RTCIceServer."""
+
+    urls: list[str]
+    username: str | UnsetType = UNSET
+    credential: str | UnsetType = UNSET
+
+
+class IceServers(Part):
+    """STUN and TURN servers; expires_at: when their credentials end, in Unix seconds, or never."""
+
+    ice_servers: list[IceServer]
+    expires_at: int | None
+
+
 class ErrorBody(Part):
     """What is wrong, and what to change."""
 
@@ -124,7 +164,8 @@ class ErrorReply(Part):
 
 
 REPLIES: tuple[type[Part], ...] = (
-    Alive, Ready, Session, SessionState, SdpAnswer, RtpPort, RtpState, RtspState, ErrorReply,
+    Alive, Ready, Session, SessionState, SdpAnswer, RtpPort, RtpState, RtspState, Token,
+    ClientSecret, IceServers, ErrorReply,
 )  # fmt: skip
 
 

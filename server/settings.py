@@ -3,24 +3,28 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import NoDecode
 
 from messages.questions import MOST_WAITING
-from server.access_settings import AccessSettings
+from server.access_settings import AccessSettings, words
 from server.rtsp_hosts import RtspHosts
 from server.udp import MediaAddresses, UdpPorts
 
 _ROOT: Final = Path(__file__).parent.parent
 
 
+IceUrl = Annotated[str, Field(pattern=r"^(stun|turn)s?:[^\s<>\"]+$")]
+
+TurnUrl = Annotated[str, Field(pattern=r"^turns?:[^\s<>\"]+$")]
+
+
 class IceServer(BaseModel):
-    """A STUN or TURN server that WHIP senders are told of, as WebRTC's RTCIceServer."""
+    """A STUN or TURN server that senders are told of, as WebRTC's RTCIceServer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    urls: tuple[Annotated[str, Field(pattern=r"^(stun|turn)s?:[^\s<>\"]+$")], ...] = Field(
-        min_length=1
-    )
+    urls: tuple[IceUrl, ...] = Field(min_length=1)
     username: str | None = None
     credential: SecretStr | None = None
 
@@ -66,7 +70,13 @@ class GatewaySettings(AccessSettings):
     """Cameras that may be pulled from, apart by commas: names, addresses, networks, each with
     ports after a colon where they are not 554 (`8554`, `8000-8010`, `*`); none by default."""
     ice_servers: tuple[IceServer, ...] = ()
-    """STUN and TURN servers for WHIP senders, as a JSON list of RTCIceServer."""
+    """STUN and TURN servers for senders, as a JSON list of RTCIceServer."""
+    turn_urls: Annotated[tuple[TurnUrl, ...], NoDecode, BeforeValidator(words)] = ()
+    """TURN servers with time-limited credentials, as `turn:host:port?transport=udp`."""
+    turn_secret: SecretStr | None = None
+    """What they share with this gateway (coturn's static-auth-secret)."""
+    turn_ttl_seconds: int = Field(default=3600, ge=60)
+    """How long such credentials are good for."""
 
     picture_bytes: int = Field(default=2**21, ge=1024)
     """An encoded picture's size at most, on a websocket or with a question."""

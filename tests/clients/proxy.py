@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 class Proxy:
     """down: how many bytes towards the client, or before which word, a connection is cut; up: the
     same towards the gateway. Each entry serves one connection, and those after the last are never
-    cut. Counts connections. While `refusing`, new ones are closed at once."""
+    cut. Counts connections. While `refusing`, new ones are closed at once; while
+    not `flowing`, nothing passes towards the gateway."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
@@ -16,6 +17,8 @@ class Proxy:
         self.up: list[int | bytes] = []
         self.connections = 0
         self.refusing = False
+        self.flowing = asyncio.Event()
+        self.flowing.set()
         self.url = ""
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -33,8 +36,8 @@ class Proxy:
         self._open |= {writer, back}
         limits = [sides[number] if number < len(sides) else None for sides in (self.down, self.up)]
         pipes = (
-            asyncio.create_task(_pipe(there, writer, limits[0])),
-            asyncio.create_task(_pipe(reader, back, limits[1])),
+            asyncio.create_task(self._pipe(there, writer, limits[0], False)),
+            asyncio.create_task(self._pipe(reader, back, limits[1], True)),
         )
         try:
             await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
@@ -45,22 +48,27 @@ class Proxy:
             writer.transport.abort()
             back.transport.abort()
 
-
-async def _pipe(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | bytes | None
-) -> None:
-    passed = 0
-    with contextlib.suppress(OSError):
-        while data := await reader.read(2**16):
-            if isinstance(limit, bytes) and limit in data:
-                limit = passed + data.index(limit)
-            if isinstance(limit, int):
-                data = data[: limit - passed]
-            passed += len(data)
-            writer.write(data)
-            await writer.drain()
-            if passed == limit:
-                return
+    async def _pipe(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        limit: int | bytes | None,
+        upwards: bool,
+    ) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := await reader.read(2**16):
+                if upwards:
+                    await self.flowing.wait()
+                if isinstance(limit, bytes) and limit in data:
+                    limit = passed + data.index(limit)
+                if isinstance(limit, int):
+                    data = data[: limit - passed]
+                passed += len(data)
+                writer.write(data)
+                await writer.drain()
+                if passed == limit:
+                    return
 
 
 @contextlib.asynccontextmanager

@@ -139,8 +139,7 @@ async def test_the_curious_hear_everything(lookback: Lookback) -> None:
     heard: list[str] = []
 
     async def listen(session: Any) -> None:
-        async for event in session.events():
-            heard.append(event["type"])
+        heard.extend([event["type"] async for event in session.events()])
 
     async with lookback.session() as session:
         listening = asyncio.create_task(listen(session))

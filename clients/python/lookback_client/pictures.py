@@ -1,7 +1,7 @@
 """Pictures as files: what the gateway takes."""
 
 import io
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lookback_client.errors import CameraError
 
@@ -19,8 +19,8 @@ _KINDS: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"RIFF"
 
 
 def encoded(picture: Picture) -> bytes:
-    """A JPEG of the RGB array `[height, width, 3]` (uint8), of at most 1,280 pixels a side; bytes
-    are a file already, and are left as they are. Raises CameraError."""
+    """A JPEG of the RGB array `[height, width, 3]` (uint8), or of the av.VideoFrame, of at most
+    1,280 pixels a side; bytes are a file already, and are left as they are. Raises CameraError."""
     if isinstance(picture, bytes | bytearray | memoryview):
         return bytes(picture)
     try:
@@ -28,7 +28,7 @@ def encoded(picture: Picture) -> bytes:
         from PIL import Image
     except ImportError as error:
         raise missing(error) from error
-    pixels = np.asarray(picture)
+    pixels = np.asarray(_upright(picture) if hasattr(picture, "to_ndarray") else picture)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise CameraError(
             "A picture is an RGB array [height, width, 3] of uint8, or the bytes of a JPEG, PNG or "
@@ -40,6 +40,14 @@ def encoded(picture: Picture) -> bytes:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=QUALITY)
     return file.getvalue()
+
+
+def _upright(frame: Any) -> Any:
+    """Phones write how a picture is to be turned beside it. [height, width, 3]."""
+    import numpy as np
+
+    pixels = frame.to_ndarray(format="rgb24")
+    return np.rot90(pixels, round(frame.rotation / 90) % 4)
 
 
 def kind(file: bytes) -> str:

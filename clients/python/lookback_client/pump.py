@@ -154,13 +154,13 @@ class ThreadPump(Pump):
                 self._tell(self._put, frame)
 
     def _pull(self, frames: Iterator[Frame]) -> None:
-        at = float("-inf")
+        at, period = float("-inf"), 1 / self._per_second
         while not self._stopped.wait(at - time.monotonic()):
             frame = next(frames, None)
             if frame is None:
                 return
             now = time.monotonic()
-            at = max(at, now - 1 / self._per_second) + 1 / self._per_second
+            at = at + period if at + period > now else now + period
             self._tell(self._put, frame)
 
     def _tell(self, call: Any, *arguments: Any) -> None:

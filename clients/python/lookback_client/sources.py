@@ -3,7 +3,7 @@
 import itertools
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -106,13 +106,19 @@ class Rtsp:
 
 @dataclass(frozen=True)
 class Pulled:
-    """A plain iterator."""
+    """A plain iterator; a generator is closed at the end."""
 
     pictures: Iterable[Picture | Frame]
 
     def open(self) -> Iterator[Frame]:
         """Its pictures, each with the time when it was got, unless it has its own."""
-        return (framed(picture) for picture in self.pictures)
+        pictures = iter(self.pictures)
+        try:
+            for picture in pictures:
+                yield framed(picture)
+        finally:
+            if isinstance(pictures, Generator):
+                pictures.close()
 
 
 class Source(Protocol):

@@ -1,4 +1,4 @@
-"""What the campaigns of hostile input share: their size, their mutations, and what must hold after.
+"""What the campaigns of hostile input share: their size, and what must hold after each.
 
 By default each is short and always the same. `make fuzz`, or LOOKBACK_FUZZ_EXAMPLES=5000, tries so
 many inputs, others every time; what it finds is printed as a `reproduce_failure` line.
@@ -10,23 +10,19 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
 
 from tests.server.clients import data_url, new_session
 
 _EXAMPLES = int(os.environ.get("LOOKBACK_FUZZ_EXAMPLES", "0"))
 _MEBIBYTE = 2**20
 _LOGGERS = ("", "uvicorn", "uvicorn.error", "uvicorn.access")
-
-OFFERS = {path.stem: path.read_bytes().decode() for path in Path(__file__).parent.glob("offers/*")}
-"""As real programs sent them."""
 
 
 def campaign(examples: int) -> settings:
@@ -125,59 +121,3 @@ def _settled(before: Held, seconds: float = 10) -> Held:
         if time.monotonic() > deadline:
             return held
         time.sleep(0.1)
-
-
-_Step = tuple[str, float, float]
-_STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(("cut", "drop", "twice", "swap", "put", "over")),
-        st.floats(0, 1, exclude_max=True),
-        st.floats(0, 1, exclude_max=True),
-    ),
-    max_size=6,
-)
-
-
-def _changed(whole: list[Any], steps: Sequence[_Step], piece: Callable[[float], Any]) -> list[Any]:
-    """The pieces after each step at its place; `piece` makes what is put in."""
-    for what, where, how in steps:
-        at = int(where * (len(whole) + 1))
-        match what:
-            case "cut":
-                whole = whole[: max(at, len(whole) // 4)]
-            case "drop":
-                del whole[at : at + 1]
-            case "twice":
-                whole[at:at] = whole[at : at + 1 + int(how * 4)]
-            case "swap" if at < len(whole):
-                other = int(how * len(whole))
-                whole[at], whole[other] = whole[other], whole[at]
-            case "put":
-                whole.insert(at, piece(how))
-            case _:
-                whole[at : at + 1] = [piece(how)]
-    return whole
-
-
-def lines(texts: Sequence[str], pieces: Sequence[str]) -> st.SearchStrategy[str]:
-    """One of the texts with lines dropped, doubled, exchanged, and put in: those of other texts,
-    the pieces, and any."""
-    pool = [*pieces, *{line for text in texts for line in text.splitlines()}]
-
-    def change(text: str, steps: list[_Step], ending: str, strange: str) -> str:
-        def piece(how: float) -> str:
-            return (pool[int(how * 2 * len(pool))]) if how < 0.5 else strange
-
-        return ending.join(_changed(text.splitlines(), steps, piece)) + ending
-
-    endings = st.sampled_from(("\r\n", "\r\n", "\n"))
-    return st.builds(change, st.sampled_from(texts), _STEPS, endings, st.text(max_size=40))
-
-
-def damaged(files: Sequence[bytes]) -> st.SearchStrategy[bytes]:
-    """One of the files with bytes changed, dropped, doubled and put in, and perhaps cut off."""
-
-    def change(data: bytes, steps: list[_Step]) -> bytes:
-        return bytes(_changed(list(data), steps, lambda how: int(how * 256)))
-
-    return st.builds(change, st.sampled_from(files), _STEPS)

@@ -6,7 +6,8 @@ import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.fuzzing import OFFERS, campaign, damaged, lines, unharmed
+from tests.server.fuzzing import campaign, unharmed
+from tests.server.mutations import OFFERS, damaged, lines
 
 SDP = {"Content-Type": "application/sdp"}
 _PIECES = [

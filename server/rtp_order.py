@@ -27,9 +27,9 @@ class PacketOrder:
     def __init__(self, counters: RtpCounters) -> None:
         self._counters = counters
         self._next: int | None = None  # goes on where the 16 bits begin again
-        self._held: dict[int, RtpPacket] = {}
+        # With the time of its arrival; the first of them has waited longest.
+        self._held: dict[int, tuple[RtpPacket, float]] = {}
         self._held_bytes = 0
-        self._waiting_since = 0.0
         self._stray: RtpPacket | None = None
 
     def add(self, packet: RtpPacket, now: float) -> list[Ordered]:
@@ -48,17 +48,15 @@ class PacketOrder:
         if ahead == 0 and not self._held:  # as nearly all do
             self._next += 1
             return [(packet, False)]
-        if not self._held:
-            self._waiting_since = now
-        self._held[number] = packet
+        self._held[number] = packet, now
         self._held_bytes += len(packet.payload)
-        return self._ready(now, lost=False) + self.expire(now)
+        return self._ready(lost=False) + self.expire(now)
 
     def expire(self, now: float) -> list[Ordered]:
         """Those that have waited long enough for the ones before them."""
         out: list[Ordered] = []
         while self._held and (
-            now - self._waiting_since > HOLD_SECONDS
+            now - next(iter(self._held.values()))[1] > HOLD_SECONDS
             or len(self._held) > MOST_HELD
             or self._held_bytes > MOST_HELD_BYTES
         ):
@@ -66,19 +64,18 @@ class PacketOrder:
             first = min(self._held)
             self._counters.packets_lost += first - self._next
             self._next = first
-            out += self._ready(now, lost=True)
+            out += self._ready(lost=True)
         return out
 
-    def _ready(self, now: float, *, lost: bool) -> list[Ordered]:
+    def _ready(self, *, lost: bool) -> list[Ordered]:
         assert self._next is not None
         out: list[Ordered] = []
-        while (packet := self._held.pop(self._next, None)) is not None:
+        while (held := self._held.pop(self._next, None)) is not None:
+            packet, _ = held
             self._held_bytes -= len(packet.payload)
             out.append((packet, lost))
             lost = False
             self._next += 1
-        if out:
-            self._waiting_since = now
         return out
 
     def _jump(self, packet: RtpPacket) -> list[Ordered]:

@@ -5,7 +5,7 @@ allowed to. Without API keys everybody may do everything.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final
 
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
@@ -14,10 +14,8 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
 from server.errors import ClientError
+from server.scopes import Scope
 
-Scope = Literal["publish", "ask", "manage"]
-"""publish: be a session's camera. ask: questions and answers. manage: make and close sessions."""
-SCOPES: Final[frozenset[Scope]] = frozenset(get_args(Scope))
 SUBPROTOCOL: Final = "realtime"
 SUBPROTOCOL_KEY: Final = "openai-insecure-api-key."
 """Browsers can set no headers on a websocket: they offer their key as a subprotocol, by OpenAI's

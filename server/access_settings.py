@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_SIGNING_BYTES: Final = 32
 
 
 def words(given: Any) -> Any:
@@ -20,6 +22,15 @@ def words(given: Any) -> Any:
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(words)]
 
 
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < _SIGNING_BYTES:
+        raise ValueError(f"give at least {_SIGNING_BYTES} random bytes: openssl rand -base64 32")
+    return secret
+
+
+SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+
+
 class AccessSettings(BaseSettings):
     """Where a gateway listens, whom it lets in, and what one of them may take."""
 
@@ -31,7 +42,7 @@ class AccessSettings(BaseSettings):
     """The API keys (`lookback keys`); with it, whoever has none is turned away."""
     insecure: bool = False
     """Listen on other addresses than this machine's own without API keys, knowingly."""
-    token_secret: SecretStr | None = Field(default=None, min_length=32)
+    token_secret: SigningSecret | None = None
     """Signs session tokens, the same for all gateways; None: the secret in api_keys_file."""
     longest_token_seconds: int = Field(default=86400, ge=10)
     """How long a session token may be good for."""

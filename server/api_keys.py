@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from server.access import SCOPES, Scope
+from server.scopes import SCOPES, Scope
 
 FORM: Final = re.compile(r"lb_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
 """`lb_<id>_<secret>`: the id is no secret, the secret has 256 random bits."""

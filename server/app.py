@@ -119,9 +119,10 @@ def run(settings: GatewaySettings) -> None:
         check_exposure(settings)
     except ExposedError as error:
         raise GatewayError(str(error)) from error
+    app = create_app(settings)
     connect(settings.broker_url).close()  # so that a wrong address is one line and no traceback
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         # Its access lines hold session ids, which open sessions: they stay out of logs.
         log_level="warning",
         access_log=False,

@@ -16,18 +16,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from server.access import (
-    SCOPES,
-    SUBPROTOCOL_KEY,
-    Caller,
-    Scope,
-    missing_credentials,
-    offered,
-)
+from server.access import SUBPROTOCOL_KEY, Caller, missing_credentials, offered
 from server.errors import ClientError
 from server.keyring import Keyring
 from server.limits import Limits, network
 from server.refusal import turn_away
+from server.scopes import SCOPES, Scope
 from server.settings import GatewaySettings
 from server.tokens import Grant, sign, verify
 

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from server.access import SCOPES, Caller, Scope, allowed
+from server.access import Caller, allowed
 from server.authentication import Authentication
 from server.errors import ClientError
 from server.ice import IceServers as Servers
 from server.replies import ClientSecret, IceServers, Token, replying
+from server.scopes import SCOPES, Scope
 from server.sessions import Sessions
 
 router = APIRouter()

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import jwt
 
-from server.access import SCOPES, Scope
 from server.errors import ClientError
+from server.scopes import SCOPES, Scope
 
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "lookback"

@@ -84,7 +84,7 @@ def from_error(
     if code == "unknown_session":
         return SessionLost(message, reason=code, status=status)
     kind = LookbackError
-    if status in (401, 403):
+    if status == 401 or code in ("not_allowed", "http_403"):
         kind = NotAllowed
     elif status in (429, 503) or code in ("too_many_questions", "too_many_cameras"):
         kind = Busy

@@ -6,8 +6,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lookback_client.errors import CameraError
 from lookback_client.pictures import Picture, missing
@@ -93,15 +92,9 @@ class File:
 @dataclass(frozen=True)
 class Rtsp:
     """A camera on the network, which the gateway itself connects to. The address may hold a name
-    and a password; neither is shown."""
+    and a password, and is not shown."""
 
     url: str = field(repr=False)
-    transport: Literal["tcp", "udp"] = "tcp"
-
-    @property
-    def host(self) -> str:
-        """Where it stands, without secrets."""
-        return urlsplit(self.url).hostname or ""
 
 
 @dataclass(frozen=True)

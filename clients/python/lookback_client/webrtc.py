@@ -153,6 +153,8 @@ class WebRtcPublication(Publication):
 
     async def _look(self) -> None:
         """Raises what has become of a session that this camera is not connected to any more."""
+        if await self._hang_up():
+            return  # it was still the session's camera
         try:
             state = (await self._gateway.request("GET", f"/v1/sessions/{self._session}")).json()
         except SessionLost:
@@ -168,12 +170,16 @@ class WebRtcPublication(Publication):
         if self._pump is not None:
             await self._pump.close()
 
-    async def _hang_up(self) -> None:
+    async def _hang_up(self) -> bool:
+        """Whether the gateway still knew the connection."""
         location, self._location = self._location, None
+        known = False
         if location is not None:
             try:
                 await self._gateway.request("DELETE", location)
+                known = True
             except LookbackError as error:  # it has noticed already, or will
                 log.debug("The connection was not dismissed: %s", error)
         if self._peer is not None:
             await self._peer.close()
+        return known

@@ -66,7 +66,7 @@ class Camera:
         self._credentials: tuple[set[str], set[str]] = (set(), set())
         self._mids: list[str] = []
         self._candidates = 0
-        self._packets = 0
+        self._packets: int | None = None
         self.id: Final = secrets.token_urlsafe(16)
         """Names it in URLs; whoever has it may end it."""
         self.generation: Final = secrets.token_hex(4)
@@ -198,16 +198,19 @@ class Camera:
         while self.state != "gone":
             await asyncio.sleep(_LOOK_SECONDS)
             now = time.monotonic()
-            await self._listen(now)
             if self._frame_at is None:
                 if now - self._began > self._settings.connect_seconds:
                     self._end("no picture arrived: no way between browser and server was found")
-            elif now - max(self._frame_at, self.heard_at) > self._settings.stall_seconds:
-                self._become("stalled")
-            elif now - self._frame_at > _STILL_SECONDS:
-                self._become("live")
-                if self.heard_at - self._frame_at > 2 * _LOOK_SECONDS:  # it lives without pictures
-                    self._feed.stay()
+            elif now - self._frame_at <= _STILL_SECONDS:
+                self._packets, self.heard_at = None, self._frame_at
+            else:
+                await self._listen(now)
+                if now - self.heard_at > self._settings.stall_seconds:
+                    self._become("stalled")
+                else:
+                    self._become("live")
+                    if self.heard_at > self._frame_at:  # it lives without pictures
+                        self._feed.stay()
         await self._close_peer()
 
     async def _listen(self, now: float) -> None:
@@ -217,8 +220,9 @@ class Camera:
             for stats in (await receiver.getStats()).values():
                 if stats.type == "transport":
                     packets += stats.packetsReceived
-        if packets != self._packets:
-            self._packets, self.heard_at = packets, now
+        if self._packets is not None and packets != self._packets:
+            self.heard_at = now
+        self._packets = packets
 
     def _on_connection(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):

@@ -89,6 +89,7 @@ class FrameFeed:
         self._number = 0
         self._handing = asyncio.Lock()
         self._handed_at = -1.0
+        self._expires_at = 0.0  # when the ring's TTL is to be set again
         self.counters = Counters()
         self.last_frame_at: float | None = None
         """When the last frame arrived, on the monotonic clock."""
@@ -207,11 +208,16 @@ class FrameFeed:
             dropped=self.counters.frames_dropped,
         )
         key = keys.frames(self._session)
-        async with self._broker.pipeline(transaction=False) as pipeline:
-            entry = {keys.FIELD: encode_message(message)}
-            pipeline.xadd(key, entry, maxlen=keys.RING, approximate=False)
-            pipeline.expire(key, _RING_TTL_SECONDS)
-            await pipeline.execute()
+        entry = {keys.FIELD: encode_message(message)}
+        now = time.monotonic()
+        if now < self._expires_at:
+            await self._broker.xadd(key, entry, maxlen=keys.RING, approximate=False)
+        else:
+            async with self._broker.pipeline(transaction=False) as pipeline:
+                pipeline.xadd(key, entry, maxlen=keys.RING, approximate=False)
+                pipeline.expire(key, _RING_TTL_SECONDS)
+                await pipeline.execute()
+            self._expires_at = now + _RING_TTL_SECONDS / 3
         self._number += 1
         self._handed_at = sampled.timestamp
         self.counters.frames_sent += 1

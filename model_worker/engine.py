@@ -197,11 +197,12 @@ class Engine:
         reader = source if isinstance(source, SnapshotReader) else SnapshotReader(source)
         header = reader.header
         instructions, timeline = header.conversation.instructions, header.timeline
+        reader.check_model(self.identity)
         try:
             shape = self._shape(header.shape.budget, instructions)
         except ValueError as error:
             raise SnapshotError(f"the snapshot's memory cannot be had here: {error}") from error
-        reader.check(self.identity, shape)
+        reader.check_shape(shape)
         policy = reader.policy()
         self._check_pool(shape)
         try:

@@ -16,6 +16,7 @@ _FAR: Final = (1 << 31) - 1  # positions, tokens and units are counted up to her
 
 Count = Annotated[int, Meta(ge=0, le=_FAR)]
 Size = Annotated[int, Meta(ge=1, le=_FAR)]
+Seconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
 Clock = Annotated[int, Meta(ge=0, le=(1 << 53))]
 
 
@@ -61,7 +62,7 @@ class OriginRecord(Struct, frozen=True, forbid_unknown_fields=True):
     """From where positions along time are counted."""
 
     unit: Count
-    seconds: float
+    seconds: Seconds
     position: Count
 
 
@@ -72,7 +73,7 @@ class TimelineRecord(Struct, frozen=True, forbid_unknown_fields=True):
     longest: Size
     units: Count
     highest: Annotated[int, Meta(ge=-1, le=_FAR)]
-    first_seconds: float
+    first_seconds: Seconds
     origin: OriginRecord | None
 
 
@@ -106,9 +107,9 @@ class WatchingRecord(Struct, frozen=True, forbid_unknown_fields=True):
     wait for the rest of their unit. `units`: how many lengths of units there are."""
 
     frames: Clock
-    newest: float | None
+    newest: Seconds | None
     grid: GridRecord | None
-    pending: list[float]
+    pending: list[Seconds]
     units: Count
 
 
@@ -125,7 +126,7 @@ class Header(Struct, frozen=True, forbid_unknown_fields=True):
     timeline: TimelineRecord
     watching: WatchingRecord
     conversation: ConversationRecord
-    span: tuple[float, float] | None
+    span: tuple[Seconds, Seconds] | None
     notes: dict[str, Note]
 
     @property

@@ -60,8 +60,8 @@ class SnapshotReader:
                 f"the snapshot's policy {record.name!r} has other parameters here: {error}"
             ) from error
 
-    def check(self, identity: ModelIdentity, shape: CacheShape) -> None:
-        """Whether it is of this model, and of a memory of this shape."""
+    def check_model(self, identity: ModelIdentity) -> None:
+        """Whether it is of this model."""
         theirs = self.header.model
         if theirs.family != identity.family:
             raise SnapshotError(
@@ -78,6 +78,9 @@ class SnapshotReader:
                 "the snapshot was made with another chat template or tokenizer than "
                 f"{identity.name} has here"
             )
+
+    def check_shape(self, shape: CacheShape) -> None:
+        """Whether its memory is one of this shape."""
         ours, found = shape_record(shape), self.header.shape
         for name in ShapeRecord.__struct_fields__:
             if getattr(ours, name) != getattr(found, name):
@@ -126,7 +129,6 @@ class SnapshotReader:
         header = self.header
         seen, said, memory = header.watching, header.conversation, header.memory
         newest = -math.inf if seen.newest is None else seen.newest
-        clocks = [*seen.pending, seen.newest or 0.0, header.timeline.first_seconds]
         sound = (
             memory.tokens <= memory.peak_tokens <= header.shape.budget + header.shape.block
             and seen.units <= header.shape.budget + header.shape.block
@@ -134,7 +136,6 @@ class SnapshotReader:
             and (grid is not None or not (memory.tokens or seen.pending or seen.units))
             and (seen.newest is None) == (seen.frames == 0)
             and (seen.frames > 0 or not (memory.tokens or seen.pending))
-            and all(map(math.isfinite, clocks))
             and all(a <= b for a, b in pairwise([*seen.pending, newest]))
             and len(said.turns) <= min(said.history_turns, said.turns_in_all)
         )

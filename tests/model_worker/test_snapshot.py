@@ -80,7 +80,7 @@ def test_a_moved_session_says_what_it_would_have_said(
         history_turns=2,
     )
     group = here.adapter.frames_per_unit
-    cuts = [3, 25 * group, 40 * group, 75 * group]
+    cuts = [3, 15 * group + 1, 28 * group, 40 * group]
     see(stayed, frames, 0, cuts[0])
     ask(stayed, "what is it?")
     moved = there.restore(b"".join(here.snapshot(stayed)))
@@ -174,6 +174,7 @@ def test_a_session_with_an_answer_in_progress_is_written_without_it(
     assert_alike(reference, moved)
 
 
+@pytest.mark.usefixtures("small_units")
 @pytest.mark.parametrize("option", ["8-bit", "entropy"])
 @pytest.mark.parametrize("family", ["llava_onevision", "qwen3_vl"])
 def test_smaller_snapshots_are_near_and_go_on(
@@ -188,7 +189,8 @@ def test_smaller_snapshots_are_near_and_go_on(
     ours, theirs = session.cache, moved.cache
     prefix, end = ours.shape.prefix, ours.shape.prefix + ours.visual_length
     assert torch.equal(ours.buffer[..., :prefix, :], theirs.buffer[..., :prefix, :])
-    assert torch.equal(ours.patches, theirs.patches)
+    kept = slice(0, ours.visual_length)
+    assert torch.equal(ours.patches[..., kept], theirs.patches[..., kept])
     near, far = ours.buffer[..., prefix:end, :], theirs.buffer[..., prefix:end, :]
     assert 0 < float((near - far).norm() / near.norm()) < (0.01 if option == "8-bit" else 0.05)
     see(moved, frames, 40, 80)

@@ -23,7 +23,9 @@ _HARMLESS: Final = ("GET", "HEAD", "OPTIONS")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    # OpenAI's JavaScript client sends a dozen of its own (X-Stainless-…, OpenAI-…): `*` is any but
+    # Authorization, where no cookies are sent along, and none are here.
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, *",
     "Access-Control-Max-Age": "600",
 }
 _EXPOSED: Final = "Location, Link, ETag, Accept-Patch, Retry-After"

@@ -30,21 +30,18 @@ export class Camera {
   #latest = 0;
   #http;
   #session;
-  #iceServers;
   #onState;
 
   /**
    * @param {Http} http
    * @param {SessionDescription} session
    * @param {MediaStream} stream
-   * @param {RTCIceServer[]} iceServers
    * @param {OnCamera} onState Told at each change.
    */
-  constructor(http, session, stream, iceServers, onState) {
+  constructor(http, session, stream, onState) {
     this.#http = http;
     this.#session = session;
     this.stream = stream;
-    this.#iceServers = iceServers;
     this.#onState = onState;
   }
 
@@ -57,7 +54,10 @@ export class Camera {
     if (!track) throw new LookbackError("The stream has no picture.", "no_picture");
     // Letters on a screen want sharp edges more than they want motion.
     if (!track.contentHint && track.getSettings().displaySurface) track.contentHint = "detail";
-    const peer = new Peer(this.#session, this.#iceServers, () => this.#lost());
+    // Asked for each time: what they want to be told of who comes may last for an hour only.
+    const { ice_servers: iceServers } = await (await this.#http.call("v1/ice-servers")).json();
+    if (this.#over) return;
+    const peer = new Peer(this.#session, iceServers, () => this.#lost());
     this.#peer?.close();
     this.#peer = peer;
     try {

@@ -117,13 +117,11 @@ export class Connection {
 
   /** The page goes away. */
   leave() {
-    const old = this.#session;
+    const old = this.#joined || this.shared ? null : this.#session;
     this.#wish++;
     this.#drop();
-    if (old && !this.#joined && !this.shared) {
-      // Nobody is there any more who could be told of a failure.
-      old.close({ keepalive: true }).catch(() => undefined);
-    }
+    // Nobody is there any more who could be told of a failure.
+    old?.close({ keepalive: true }).catch(() => undefined);
   }
 
   #hangUp() {

@@ -21,7 +21,7 @@
  * @property {number} kv_bytes The size of its buffer.
  */
 
-/** @typedef {MemoryLimits & Wanted & {ice_servers?: RTCIceServer[]}} SessionDescription */
+/** @typedef {MemoryLimits & Wanted} SessionDescription */
 
 /**
  * What a session can be opened with.

@@ -180,16 +180,15 @@ export class Session {
   /**
    * Publishes a stream's picture by WebRTC; it takes the place of the session's camera.
    * @param {MediaStream} stream
-   * @param {{iceServers?: RTCIceServer[],
-   *   onState?: import("./camera.js").OnCamera}} [options]
+   * @param {{onState?: import("./camera.js").OnCamera}} [options]
    * @returns {Promise<Camera>} When it flows. It is connected again where the connection breaks.
    * @throws {LookbackError}
    */
-  async publish(stream, { iceServers = this.described.ice_servers ?? [], onState } = {}) {
+  async publish(stream, { onState } = {}) {
     this.unpublish();
     /** @type {import("./camera.js").OnCamera} */
     const told = (state, error) => onState?.(state, error);
-    const camera = new Camera(this.#http, this.described, stream, iceServers, told);
+    const camera = new Camera(this.#http, this.described, stream, told);
     this.#camera = camera;
     await camera.connect();
     return camera;

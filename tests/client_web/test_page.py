@@ -14,11 +14,21 @@ from playwright.sync_api import expect
 from broker.embedded import EmbeddedBroker
 from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_NAMES
 
-from .conftest import ROOT, SAMPLE, Browser, Service, Visit, Wire, eventually, lookback
+from .conftest import (
+    FOREIGN_NAME,
+    FREED_SECONDS,
+    ROOT,
+    SAMPLE,
+    Browser,
+    Service,
+    Visit,
+    Wire,
+    eventually,
+    lookback,
+)
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 CLIENT = ROOT / "client_web"
-FREED_SECONDS = 10.0
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -174,8 +184,8 @@ def test_a_denied_camera_is_explained(visit: Callable[..., Visit]) -> None:
 def test_a_page_without_https_says_why_there_is_no_camera(
     browser: Browser, service: Service
 ) -> None:
-    page = browser.open(name="lookback.test")
-    person = Visit(page, service.url.replace("127.0.0.1", "lookback.test"))
+    page = browser.open(name=FOREIGN_NAME)
+    person = Visit(page, service.url.replace("127.0.0.1", FOREIGN_NAME))
     assert person.page.evaluate("isSecureContext") is False
     person.press("Camera")
     expect(person.page.get_by_role("alert")).to_contain_text("Open this page over HTTPS")

@@ -9,11 +9,10 @@ import msgspec
 import pytest
 from starlette.routing import WebSocketRoute
 
-from server.app import create_app
 from server.documents import FOLDER, written
 from server.events import parse
 from server.replies import Alive, ErrorReply, Ready, SdpAnswer, Session, SessionState
-from server.settings import GatewaySettings
+from tests.server.routing import routes
 
 _OURS = ("/v1", "/whip", "/health", "/ready")
 
@@ -46,9 +45,8 @@ def test_what_is_referred_to_is_there(file: str) -> None:
 
 
 def test_every_route_and_every_websocket_is_described() -> None:
-    routes = [route for route in create_app(GatewaySettings()).routes if hasattr(route, "path")]
     openapi, asyncapi = (json.loads(written()[f"{n}.json"]) for n in ("openapi", "asyncapi"))
-    for route in routes:
+    for route in routes():
         path = route.path.replace(":path", "")
         if isinstance(route, WebSocketRoute) or "websocket" in type(route).__name__.lower():
             assert path in {channel["address"] for channel in asyncapi["channels"].values()}

@@ -43,8 +43,8 @@ def _fail(message: str, status: int = 1) -> NoReturn:
 def _said(error: ValidationError | SettingsError) -> str:
     if isinstance(error, SettingsError):
         # It is about a value that should be JSON; what else it knows may be secret.
-        name = re.search(r'field "(\w+)"', str(error))
-        return f"LOOKBACK_{name[1].upper() if name else '*'} is no JSON."
+        named = re.search(r'field "(\w+)"', str(error))
+        return f"LOOKBACK_{named[1].upper() if named else '*'} is no JSON."
     lines = []
     for fault in error.errors():
         name = f"LOOKBACK_{'_'.join(map(str, fault['loc'])).upper()}"

@@ -46,6 +46,34 @@ def gstreamer(endpoint: str, *options: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+@contextmanager
+def gstreamer_camera(
+    codec: str, login: str = "", *, password: str = "", port: int = 0
+) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """GStreamer as an IP camera that speaks RTSP: its port, and its process."""
+    python = shutil.which("python3", path="/usr/bin:/bin") or "python3"
+    probe = "import gi; gi.require_version('GstRtspServer', '1.0')"
+    if subprocess.run([python, "-c", probe], capture_output=True).returncode != 0:
+        missing(
+            "GStreamer's RTSP server is not installed: apt-get install python3-gi "
+            "gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{base,good,bad,ugly}"
+        )
+    script = Path(__file__).with_name("gstreamer_rtsp.py")
+    process = subprocess.Popen(
+        [python, str(script), codec, login, str(port)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        | {"CAMERA_PASSWORD": password, "LC_ALL": "C.UTF-8"},
+    )
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline()), process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def certificate(folder: Path) -> dict[str, str]:
     """ffmpeg's own, where it is built with GnuTLS, is on a curve that OpenSSL refuses (P-224)."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -83,19 +83,22 @@ async def test_it_is_given_up_after_a_while(gateway: str) -> None:
 
 
 async def test_a_session_that_is_gone_when_we_come_back_is_lost(gateway: str) -> None:
-    async with Lookback(gateway) as direct, proxied(gateway) as proxy:
-        async with direct.session() as session:
-            await shown(session)
-            lookback = Lookback(proxy.url)
-            async with lookback, lookback.join(session.id) as asking:
-                slow = asking.ask("slowly now")
-                await eventually(lambda: slow.text)
-                proxy.refusing = True
-                proxy.cut()
-                await session.delete()
-                proxy.refusing = False
-                with pytest.raises(SessionLost, match="its memory of what it saw is lost") as lost:
-                    await slow
+    async with (
+        Lookback(gateway) as direct,
+        direct.session() as session,
+        proxied(gateway) as proxy,
+        Lookback(proxy.url) as lookback,
+        lookback.join(session.id) as asking,
+    ):
+        await shown(session)
+        slow = asking.ask("slowly now")
+        await eventually(lambda: slow.text)
+        proxy.refusing = True
+        proxy.cut()
+        await session.delete()
+        proxy.refusing = False
+        with pytest.raises(SessionLost, match="its memory of what it saw is lost") as lost:
+            await slow
     assert lost.value.reason == "unknown_session"
 
 

@@ -105,6 +105,10 @@ class WebRtcPublication(Publication):
         self._location: str | None = None
         self._changed = asyncio.Event()
 
+    @property
+    def seconds(self) -> float:
+        return 0.0 if self._pump is None else self._pump.seconds
+
     async def _open(self) -> None:
         if self._pump is not None:
             await self._pump.open()

@@ -58,4 +58,4 @@ train: install  ## Make lookback-mini again (hours); goes on where it was stoppe
 	$(BIN)/python -m training.export --state runs/decoder/state.pt --out models/lookback-mini
 
 bench: install  ## Run the benchmarks (half an hour)
-	for name in compress ingest ttft sessions endless; do $(BIN)/lookback bench $$name; done
+	for name in compress ingest ttft sessions page endless; do $(BIN)/lookback bench $$name; done

@@ -106,7 +106,7 @@ def _without(name: str) -> Any:
     "change",
     [
         lambda file: file.update(version=2),
-        lambda file: file.update(signing_secret="short"),
+        lambda file: file.update(signing_secret="s3cret"),
         lambda file: file["keys"].append(file["keys"][0]),
         lambda file: file["keys"][0].update(scopes=[]),
         lambda file: file["keys"][0].update(scopes=["everything"]),

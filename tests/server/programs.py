@@ -15,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from broker.embedded import dies_with
+
 
 def missing(words: str) -> NoReturn:
     """A test cannot run here; where everything was to be installed, that is a failure."""
@@ -65,6 +67,7 @@ def gstreamer_camera(
         text=True,
         env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         | {"CAMERA_PASSWORD": password, "LC_ALL": "C.UTF-8"},
+        preexec_fn=dies_with(os.getpid()),
     )
     try:
         assert process.stdout is not None

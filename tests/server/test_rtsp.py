@@ -6,10 +6,11 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av.logging
 import httpx
 import pytest
 
@@ -63,6 +64,14 @@ class Pulling:
                 return camera
             assert time.monotonic() < deadline, camera
             await asyncio.sleep(0.03)
+
+
+@pytest.fixture
+def libav_says_all() -> Iterator[None]:
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.DEBUG)
+    yield
+    av.logging.set_level(before)
 
 
 @pytest.fixture
@@ -239,7 +248,12 @@ async def test_the_session_stays_while_pictures_come_and_nobody_listens(
 
 
 async def test_credentials_are_never_said(
-    pulling: Pulling, tools: Any, gateway: str, caplog: pytest.LogCaptureFixture, capfd: Any
+    pulling: Pulling,
+    tools: Any,
+    gateway: str,
+    libav_says_all: None,
+    caplog: pytest.LogCaptureFixture,
+    capfd: Any,
 ) -> None:
     caplog.set_level(logging.DEBUG)
 

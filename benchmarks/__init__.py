@@ -8,7 +8,7 @@ are an `OptionError`.
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import compress, endless, gateway, ingest, page, sessions, ttft
+from benchmarks import compress, endless, gateway, ingest, page, sessions, snapshot, ttft
 
 BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
     "compress": compress.run,
@@ -17,5 +17,6 @@ BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
     "ingest": ingest.run,
     "page": page.run,
     "sessions": sessions.run,
+    "snapshot": snapshot.run,
     "ttft": ttft.run,
 }

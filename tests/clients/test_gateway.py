@@ -39,7 +39,7 @@ def key(tmp_path: Path) -> tuple[Path, str]:
 async def test_a_key_opens_and_its_token_opens_one_session(
     serve: Any, key: tuple[Path, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "lookback_client")
+    caplog.set_level(logging.DEBUG)
     path, secret = key
     url = serve(api_keys_file=path)
     for wrong in (None, "lb_00000000_" + "x" * 43):
@@ -72,7 +72,13 @@ async def test_a_key_opens_and_its_token_opens_one_session(
             with pytest.raises(LookbackError):
                 async with device.join(elsewhere.id, token=both.token):
                     pass
-        shown_to_others = f"{lookback!r} {session!r} {both!r} {session._gateway!r} {caplog.text}"
+        logged = [
+            record.getMessage()
+            for record in caplog.records
+            if record.name.startswith(("lookback_client", "websockets", "http"))
+        ]
+        assert logged
+        shown_to_others = f"{lookback!r} {session!r} {both!r} {session._gateway!r} {logged}"
     for hidden in (secret, both.token, publishing.token, asking.token):
         assert hidden not in shown_to_others
 
@@ -117,6 +123,30 @@ async def test_nobody_there(clip: Path) -> None:
         with pytest.raises(ValueError, match="address") as refused:
             Lookback(wrong)
         assert "secret" not in str(refused.value)
+
+
+async def test_what_is_no_gateway_is_named() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(replies.pop(0))
+        writer.close()
+
+    replies = [
+        b"HTTP/1.1 301 Moved\r\nLocation: https://there/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nhi",
+    ]
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, Lookback(url) as lookback:
+        for words in ("https://there/", "no Lookback gateway", "HTTP 502"):
+            with pytest.raises(LookbackError, match=words):
+                async with lookback.session():
+                    pass
+        with pytest.raises(LookbackError, match="HTTP 502"):
+            async with lookback.join("x"):
+                pass
 
 
 async def test_certificates_of_ones_own(gateway: str, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ class WebRtcPublication(Publication):
         if await self._hang_up():
             return  # it was still the session's camera
         try:
-            state = (await self._gateway.request("GET", f"/v1/sessions/{self._session}")).json()
+            state = await self._gateway.told("GET", f"/v1/sessions/{self._session}")
         except SessionLost:
             raise
         except LookbackError as error:  # it is away, or this token may not ask

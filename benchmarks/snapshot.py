@@ -38,20 +38,20 @@ _LIKE_7B: Final = {
     "vision_hidden": 64,
     "vision_heads": 2,
 }
-_WARM: Final = 300  # seconds of stream before the first question
 
 
 def run(
     model: str | Path = SHIPPED_MODEL,
     streams: int = 2,
     moments: int = 6,
+    warm: int = 300,
     apart: int = 60,
     repeats: int = 5,
     large: dict[str, int] | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Medians over `repeats` by memory and option, and answers over `streams` streams of `moments`
-    each, `apart` seconds of stream from each other. `large`: sizes of the second model, see
+    each, the first after `warm` seconds and the others `apart` seconds of stream from each other. `large`: sizes of the second model, see
     `save_random_qwen2_vl`."""
     threads = torch.get_num_threads()
     progress("questions to original and copy")
@@ -64,7 +64,7 @@ def run(
     for seed in range(streams):
         session.close()
         session = engine.open_session(history_turns=0)
-        asked.play(session, seed, moments, apart)
+        asked.play(session, seed, [warm, *[apart] * (moments - 1)])
     _fill_up(session)
     rows = [_measure(engine, session, option, repeats) for option in OPTIONS]
     session.close()
@@ -90,8 +90,10 @@ def run(
 
 def _measure(engine: Engine, session: Session, option: Option, repeats: int) -> dict[str, Any]:
     """`held_seconds` is the longest time between two pieces, in which the session waits when it is
-    written step by step; `detached_seconds` how long it waits where it is copied first."""
-    seconds: dict[str, list[float]] = {"written": [], "held": [], "detached": [], "read": []}
+    written step by step; `detached_seconds` how long it waits where it is copied first;
+    `read_held_seconds` how long other sessions wait where one is read step by step."""
+    seconds: dict[str, list[float]] = {"written": [], "held": [], "detached": []}
+    seconds |= {"read": [], "read_held": []}
     for _ in range(repeats):
         snapshot = engine.snapshot(session, option)
         pieces, clock = [], [time.perf_counter()]
@@ -104,9 +106,17 @@ def _measure(engine: Engine, session: Session, option: Option, repeats: int) -> 
         started = time.perf_counter()
         copied.detach()
         seconds["detached"].append(time.perf_counter() - started)
-        started = time.perf_counter()
-        engine.restore(pieces).close()
-        seconds["read"].append(time.perf_counter() - started)
+        session_read, clock = engine.restoring(pieces), [time.perf_counter()]
+        restored = None
+        while restored is None:
+            try:
+                next(session_read)
+            except StopIteration as end:
+                restored = end.value
+            clock.append(time.perf_counter())
+        restored.close()
+        seconds["read"].append(clock[-1] - clock[0])
+        seconds["read_held"].append(float(np.diff(clock).max()))
     size = sum(map(len, pieces))
     return {
         "memory": engine.name,
@@ -132,12 +142,12 @@ class _Asked:
         self._changes: dict[str, list[Tensor]] = {option: [] for option in OPTIONS}
 
     @torch.no_grad()
-    def play(self, session: Session, seed: int, moments: int, apart: int) -> None:
-        """Show a stream, a frame a second, and ask at `moments`."""
+    def play(self, session: Session, seed: int, moments: list[int]) -> None:
+        """Show a stream, a frame a second, and ask after so many seconds each."""
         stream = Stream(self._scenes, seed)
         second = 0
-        for moment in range(moments):
-            for _ in range(apart if moment else _WARM):
+        for seconds in moments:
+            for _ in range(seconds):
                 session.watch(stream.next(), float(second))
                 second += 1
             found = [each for kind in KINDS if (each := stream.question(kind)) is not None]

@@ -85,7 +85,7 @@ def _described(header: Header, size: int) -> Iterator[tuple[str, str]]:
     yield (
         "memory",
         f"{memory.tokens} tokens of a budget of {header.shape.budget} and a block of "
-        f"{header.shape.block}; compressed {_times(memory.compressions)}",
+        f"{header.shape.block}; {_compressed(memory.compressions)}",
     )
     if header.span is None:
         yield "seen", "nothing yet"
@@ -104,8 +104,10 @@ def _described(header: Header, size: int) -> Iterator[tuple[str, str]]:
         yield name, str(note)
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times" if count else "never"
+def _compressed(count: int) -> str:
+    if count == 0:
+        return "never compressed yet"
+    return "compressed once" if count == 1 else f"compressed {count} times"
 
 
 def _clock(seconds: float) -> str:

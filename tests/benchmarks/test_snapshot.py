@@ -17,7 +17,7 @@ SMALL = {
 
 
 def test_reports_bytes_seconds_and_answers() -> None:
-    figures = BENCHMARKS["snapshot"](streams=1, moments=1, apart=1, repeats=1, large=SMALL)
+    figures = BENCHMARKS["snapshot"](streams=1, moments=1, warm=60, repeats=1, large=SMALL)
     json.dumps(figures, allow_nan=False)
     options = ["exact", "8-bit", "entropy"]
     assert [row["option"] for row in figures["snapshots"]] == options * 2

@@ -1,5 +1,6 @@
 """Programs of others that publish by WHIP, for tests of the gateway and of the whole service."""
 
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -84,6 +85,8 @@ def certificate(folder: Path) -> dict[str, str]:
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(
         name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1)
+    ).add_extension(
+        x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
     )
     pem = serialization.Encoding.PEM
     files = {

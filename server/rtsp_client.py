@@ -21,7 +21,7 @@ _LIMIT_BYTES: Final = 2**17
 _CONNECT_SECONDS: Final = 4.0
 _CLOSE_SECONDS: Final = 0.2
 _MOST_ADDRESSES: Final = 4
-_MOST_EARLY: Final = 1024
+_MOST_EARLY: Final = 256
 _SESSION_SECONDS: Final = 60.0
 _INTERLEAVED: Final = re.compile(r"interleaved\s*=\s*(\d{1,3})")
 _REASONS: Final = {

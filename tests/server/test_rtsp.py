@@ -285,6 +285,12 @@ async def test_credentials_are_never_said(
         assert secret not in everything
 
 
+def test_it_waits_ever_longer_up_to_half_a_minute() -> None:
+    for failures, seconds in ((1, 1), (2, 2), (5, 16), (6, 30), (100_000, 30)):
+        waited = [rtsp.delay_seconds(failures) for _ in range(50)]
+        assert 0.75 * seconds <= min(waited) < max(waited) <= 1.25 * seconds
+
+
 def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 

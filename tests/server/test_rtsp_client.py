@@ -6,6 +6,8 @@ from asyncio.selector_events import BaseSelectorEventLoop
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server import rtsp_client
 from server.rtsp_client import CameraFailed, LoginRefused, RtspClient, connect
@@ -120,7 +122,7 @@ async def test_wrong_credentials_are_tried_once() -> None:
         assert camera.methods() == ["OPTIONS", "DESCRIBE", "DESCRIBE"]
 
 
-async def test_it_is_kept_alive_and_hears_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_kept_alive_and_says_goodbye() -> None:
     challenges = iter([NONCE.format("later")])
 
     def script(asked: Asked) -> bytes | None:
@@ -136,7 +138,6 @@ async def test_it_is_kept_alive_and_hears_goodbye(monkeypatch: pytest.MonkeyPatc
             return asked.reply("401 Unauthorized", WWW_Authenticate=challenge)
         return interleaved(4, b"on") if asked.method == "GET_PARAMETER" else None
 
-    monkeypatch.setattr(RtspClient, "_keep_alive_seconds", 0.0, raising=False)
     async with ScriptedCamera(script) as camera:
         url = read_url(camera.url(login="viewer:secret@"))
         assert url.address is not None
@@ -175,3 +176,44 @@ async def test_whom_nobody_reaches() -> None:
     assert url.address is not None
     with pytest.raises(CameraFailed, match="nothing listens"):
         await connect(url, [url.address])
+
+
+REPLIES = st.lists(
+    st.sampled_from(
+        [b"RTSP/1.0 200 OK\r\n", b"RTSP/1.0 401 No\r\n", b"CSeq: 1\r\n", b"CSeq: 2\r\n",
+         b"Session: x;timeout=99999999999\r\n", b"Transport: RTP/AVP/TCP;interleaved=0-1\r\n",
+         b'WWW-Authenticate: Digest nonce="x", algorithm=MD5-sess\r\n', b"Content-Length: 60\r\n",
+         b"\r\n", b"v=0\nm=video 0 RTP/AVP 26\na=control:", b"$\0\0\4abcd",
+         b"SET_PARAMETER x RTSP/1.0"]
+    )
+    | st.binary(max_size=20),
+    max_size=40,
+)  # fmt: skip
+
+
+@given(REPLIES)
+async def test_nothing_else_is_ever_raised(replies: list[bytes]) -> None:
+    reader = asyncio.StreamReader()
+    for reply in replies:
+        reader.feed_data(reply)
+    reader.feed_eof()
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        transport, protocol = await loop.create_connection(asyncio.Protocol, sock=ours)
+        writer = asyncio.StreamWriter(transport, _Writing(), reader, loop)
+        client = RtspClient(read_url("rtsp://viewer:secret@10.0.0.9/"), reader, writer)
+        try:
+            await client.play(await client.describe())
+            while True:
+                await client.packet()
+        except (CameraFailed, MalformedReply, EOFError):
+            pass
+        finally:
+            client.close()
+            transport.abort()
+        del protocol
+
+
+class _Writing(asyncio.streams.FlowControlMixin):
+    """Of a transport that takes everything."""

@@ -186,7 +186,7 @@ def delay_seconds(failures: int) -> float:
     """How long to wait after so many failures in a row, one at least: each time twice as long, up
     to half a minute, and never exactly as long as others who wait for the same camera."""
     doublings = min(failures - 1, 16)  # it may fail for days
-    seconds = min(_FIRST_DELAY_SECONDS * 2**doublings, _LONGEST_DELAY_SECONDS)
+    seconds = min(_FIRST_DELAY_SECONDS * 2.0**doublings, _LONGEST_DELAY_SECONDS)
     return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
 
 

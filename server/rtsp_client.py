@@ -177,7 +177,7 @@ class RtspClient:
         try:
             return login(headers.all("www-authenticate"), self._url.credentials)
         except UnknownLogin as error:
-            raise LoginRefused(str(error)) from error
+            raise CameraFailed(str(error)) from error
 
     def _challenged(self, reply: Reply) -> bool:
         """Whether what kept it alive must be said again, with a new login. Cameras that do not

@@ -1,6 +1,7 @@
 """RTSP with cameras that behave oddly; wherever they point, nobody else is ever called."""
 
 import asyncio
+import contextlib
 import socket
 from asyncio.selector_events import BaseSelectorEventLoop
 from typing import Any
@@ -122,6 +123,13 @@ async def test_wrong_credentials_are_tried_once() -> None:
         assert camera.methods() == ["OPTIONS", "DESCRIBE", "DESCRIBE"]
 
 
+async def test_a_login_of_another_kind_locks_no_account() -> None:
+    async with ScriptedCamera(saying("OPTIONS", "401 No", WWW_Authenticate="Bearer")) as camera:
+        with pytest.raises(CameraFailed, match="neither Digest nor Basic") as failed:
+            await first_packet(camera, "viewer:secret@")
+        assert not isinstance(failed.value, LoginRefused) and camera.methods() == ["OPTIONS"]
+
+
 async def test_it_is_kept_alive_and_says_goodbye() -> None:
     challenges = iter([NONCE.format("later")])
 
@@ -178,42 +186,36 @@ async def test_whom_nobody_reaches() -> None:
         await connect(url, [url.address])
 
 
-REPLIES = st.lists(
-    st.sampled_from(
-        [b"RTSP/1.0 200 OK\r\n", b"RTSP/1.0 401 No\r\n", b"CSeq: 1\r\n", b"CSeq: 2\r\n",
-         b"Session: x;timeout=99999999999\r\n", b"Transport: RTP/AVP/TCP;interleaved=0-1\r\n",
-         b'WWW-Authenticate: Digest nonce="x", algorithm=MD5-sess\r\n', b"Content-Length: 60\r\n",
-         b"\r\n", b"v=0\nm=video 0 RTP/AVP 26\na=control:", b"$\0\0\4abcd",
-         b"SET_PARAMETER x RTSP/1.0"]
-    )
-    | st.binary(max_size=20),
-    max_size=40,
+HEADERS = st.sampled_from(
+    ["Session: x", "Session: x;timeout=99999999999", "Session:", "Public: GET_PARAMETER",
+     "Transport: RTP/AVP/TCP;interleaved=0-1", "Transport: RTP/AVP/TCP;interleaved=999",
+     'WWW-Authenticate: Digest nonce="x", algorithm=MD5-sess', "WWW-Authenticate: Basic",
+     'WWW-Authenticate: Digest nonce="\\"x\\\\", qop="auth,auth-int", stale=true', "CSeq: 999",
+     "Content-Base: \t\x01", "Content-Length: 7", "Content-Length: x"]
 )  # fmt: skip
+BODIES = st.sampled_from([SDP, SDP.replace("picture", "\x07"), "v=0\nm=video 0 RTP/AVP 26", ""])
+STARTS = st.sampled_from(
+    ["RTSP/1.0 200 OK"] * 9 + ["RTSP/1.0 401 No", "RTSP/2.0 999", "A b RTSP/1.0"]
+)
 
 
-@given(REPLIES)
+def reply(start: str, headers: list[str], body: str) -> bytes:
+    length = [f"Content-Length: {len(body)}"] if body else []
+    return "\r\n".join([start, *length, *headers, "", body]).encode()
+
+
+@given(st.lists(st.builds(reply, STARTS, st.lists(HEADERS, max_size=3), BODIES) | st.binary()))
 async def test_nothing_else_is_ever_raised(replies: list[bytes]) -> None:
     reader = asyncio.StreamReader()
-    for reply in replies:
-        reader.feed_data(reply)
+    reader.feed_data(b"".join(replies))
     reader.feed_eof()
-    loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     with theirs:
-        transport, protocol = await loop.create_connection(asyncio.Protocol, sock=ours)
-        writer = asyncio.StreamWriter(transport, _Writing(), reader, loop)
+        _, writer = await asyncio.open_connection(sock=ours)
         client = RtspClient(read_url("rtsp://viewer:secret@10.0.0.9/"), reader, writer)
-        try:
+        with contextlib.suppress(CameraFailed, MalformedReply, EOFError):
             await client.play(await client.describe())
-            while True:
+            for _ in range(100):
                 await client.packet()
-        except (CameraFailed, MalformedReply, EOFError):
-            pass
-        finally:
-            client.close()
-            transport.abort()
-        del protocol
-
-
-class _Writing(asyncio.streams.FlowControlMixin):
-    """Of a transport that takes everything."""
+        client.close()
+        writer.transport.abort()

@@ -24,6 +24,7 @@ QUESTION = "".join(WORDS).strip()
         ([6000], [10**6, 300]),  # during the handshake of the second connection
         ([b'"response.output_text.done"'], []),
         ([b'"response.done"'], []),
+        ([5000, b'"response.output_text.delta"'], []),  # between greeting and repetition
         ([b'"response.created"', b'"lookback.response.started"'], []),
     ],
 )

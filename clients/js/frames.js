@@ -57,14 +57,19 @@ export class FramesSender {
    * @throws {LookbackError}
    */
   async opened() {
-    await new Promise((resolve, reject) => {
-      const fail = () => reject(this.error ?? new ConnectionFailed(
-        "The websocket for frames was refused: these credentials may not publish, or there is " +
-          "no such session.", "websocket_refused"));
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    const ready = new Promise((resolve, reject) => {
+      const fail = () => {
+        const why = "The websocket for frames was refused: these credentials may not publish, or " +
+          "there is no such session.";
+        reject(this.error ?? new ConnectionFailed(why, "websocket_refused"));
+      };
       this.#ready = () => resolve(undefined);
       this.#socket.onclose = fail;
-      setTimeout(fail, OPEN_LIMIT);
+      timer = setTimeout(fail, OPEN_LIMIT);
     });
+    await ready.finally(() => clearTimeout(timer));
     this.#socket.onclose = ({ code, reason }) => {
       const why = reason || `it was closed with code ${code}`;
       this.error ??= new ConnectionFailed(`Frames can no longer be sent: ${why}.`, "closed");

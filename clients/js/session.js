@@ -168,13 +168,22 @@ export class Session {
   }
 
   /**
+   * Sends an event of the Realtime API that has no method here.
+   * @param {import("./events.js").ClientEvent} event
+   * @returns {string} The event's id, which an error about it carries.
+   * @throws {Unreachable} While there is no connection.
+   */
+  send(event) {
+    if (!this.#realtime) throw new Unreachable();
+    return this.#realtime.send(event);
+  }
+
+  /**
    * Asks what the memory keeps; the event `lookback.memory.described` says it.
    * @returns {string | null} The id of the event sent; null while nothing can be asked.
    */
   describe() {
-    return this.open && this.#realtime
-      ? this.#realtime.send({ type: "lookback.memory.describe" })
-      : null;
+    return this.open ? this.send({ type: "lookback.memory.describe" }) : null;
   }
 
   /**
@@ -265,11 +274,10 @@ export class Session {
    * @returns {string[]} The ids of the events sent: an error about the question names one of them.
    */
   #send(question, urls, { maxOutputTokens, temperature, topP, seed, stop, metadata }) {
-    if (!this.#realtime) throw new Unreachable();
     const images = urls.map((image_url) => ({ type: "input_image", image_url }));
     const content = [...images, { type: "input_text", text: question }];
     const item = { type: "message", role: "user", content };
-    const asked = this.#realtime.send({ type: "conversation.item.create", item });
+    const asked = this.send({ type: "conversation.item.create", item });
     const response = {
       max_output_tokens: maxOutputTokens,
       temperature,
@@ -278,13 +286,13 @@ export class Session {
       stop,
       metadata: { ...metadata, [ASKED]: asked },
     };
-    return [asked, this.#realtime.send({ type: "response.create", response })];
+    return [asked, this.send({ type: "response.create", response })];
   }
 
   /** @param {string} response */
   #cancel(response) {
     try {
-      this.#realtime?.send({ type: "response.cancel", response_id: response });
+      this.send({ type: "response.cancel", response_id: response });
     } catch {
       this.#answers.interrupt(new ConnectionFailed("the connection broke.", "connection_lost"));
     }

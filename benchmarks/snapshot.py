@@ -42,8 +42,8 @@ _LIKE_7B: Final = {
 
 def run(
     model: str | Path = SHIPPED_MODEL,
-    streams: int = 2,
-    moments: int = 6,
+    streams: int = 3,
+    moments: int = 14,
     warm: int = 300,
     apart: int = 60,
     repeats: int = 5,
@@ -51,8 +51,8 @@ def run(
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Medians over `repeats` by memory and option, and answers over `streams` streams of `moments`
-    each, the first after `warm` seconds and the others `apart` seconds of stream from each other. `large`: sizes of the second model, see
-    `save_random_qwen2_vl`."""
+    each, the first after `warm` seconds of stream and each other `apart` seconds later. `large`:
+    sizes of the second model, see `save_random_qwen2_vl`."""
     threads = torch.get_num_threads()
     progress("questions to original and copy")
     engine = Engine.load(model, device="cpu")

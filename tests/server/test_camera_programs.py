@@ -1,4 +1,4 @@
-"""A real browser that shares a picture in which nothing moves."""
+"""A real browser shares a picture in which nothing moves, and finds published ports."""
 
 import asyncio
 import time
@@ -8,12 +8,15 @@ from typing import Any
 import cv2
 import httpx
 import numpy as np
+import pytest
 from playwright.async_api import async_playwright
 
+from tests.server.nat import published
+from tests.server.ports import free_range
 from tests.server.programs import chromium
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-SHARE = """async (address) => {
+SHARE = r"""async (address) => {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [640, 480];
   window.fill = (colour) => {
@@ -29,7 +32,9 @@ SHARE = """async (address) => {
   await peer.setLocalDescription();
   const reply = await fetch(address, {
     method: "POST", headers: {"Content-Type": "application/json"},
-    body: JSON.stringify({type: "offer", sdp: peer.localDescription.sdp}),
+    body: JSON.stringify({
+      type: "offer", sdp: peer.localDescription.sdp.replace(/a=candidate:.*\r\n/g, ""),
+    }),
   });
   const {sdp, type} = await reply.json();
   await peer.setRemoteDescription({sdp, type});
@@ -68,6 +73,23 @@ async def test_a_screen_that_stands_still_is_the_present_and_not_stalled(
         blue, _, red = _mean(frame)
         assert blue > 150 and red < 60
     assert _mean(seen()[before])[1] > 150
+
+
+async def test_a_browser_finds_published_ports(
+    serve: Callable[..., str], worker: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docker-compose.yml publishes them: on this machine's 127.0.0.1."""
+    monkeypatch.setattr("server.gathering._all_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.2"])
+    ports = free_range(4)
+    url = serve(udp_ports=ports, media_address="127.0.0.1")
+    session = tools.new_session(url)
+    async with published(ports, "127.0.0.1", "127.0.0.2"), async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        page = await browser.new_page()
+        await page.goto(f"{url}/health")
+        await page.evaluate(SHARE, f"{url}/v1/sessions/{session}/offer")
+        await tools.eventually(lambda: any(f.session == session for f in list(worker.frames)), 30)
+        await browser.close()
 
 
 def _mean(frame: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from server.camera import Camera
 from server.errors import ServiceError
@@ -17,7 +17,10 @@ from server.feed import FrameFeed
 from server.gathering import announced
 from server.settings import GatewaySettings
 from server.udp import PortRange, open_sockets
+from tests.server.nat import published
 from tests.server.ports import free_range
+
+INSIDE = "127.0.0.2"
 
 
 async def _offer() -> str:
@@ -108,6 +111,34 @@ async def test_the_answer_announces_the_address_that_reaches_us() -> None:
     assert "c=IN IP4 203.0.113.7\r\n" in answer
     assert all(port >= 1024 for _, port in _candidates(answer))
     await camera.close()
+
+
+async def test_a_camera_arrives_through_published_ports(
+    serve: Callable[..., str], worker: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway has an address of its own, which senders are not told, as in a container."""
+    ports = free_range(4)
+    url = serve(udp_ports=ports, media_address="127.0.0.1")
+    session = tools.new_session(url)
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTransceiver(tools.MovingPicture(20, (160, 120)), direction="sendonly")
+    async with published(ports, "127.0.0.1", INSIDE) as open_ports:
+        await peer.setLocalDescription(await peer.createOffer())
+        monkeypatch.setattr("server.gathering._all_addresses", lambda use_ipv4, use_ipv6: [INSIDE])
+        # As OBS does it: we could reach the sender directly if we knew where it is.
+        offer = re.sub(r"a=candidate:.*\r\n", "", peer.localDescription.sdp)
+        answer = await asyncio.to_thread(_published_by, f"{url}/whip/{session}", offer)
+        assert {address for address, _ in _candidates(answer)} == {"127.0.0.1"}
+        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        await tools.eventually(lambda: any(f.session == session for f in list(worker.frames)))
+        assert sum(port.passed for port in open_ports) > 3
+        await peer.close()
+
+
+def _published_by(endpoint: str, offer: str) -> str:
+    reply = httpx.post(endpoint, content=offer, headers={"Content-Type": "application/sdp"})
+    assert reply.status_code == 201, reply.text
+    return reply.text
 
 
 _TWO = (

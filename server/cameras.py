@@ -103,7 +103,11 @@ class Cameras:
     @property
     def advice(self) -> str:
         """What to do where no picture has arrived."""
-        return _NO_PICTURE[self._current.state if self._current else "none"]
+        camera = self._current
+        advice = _NO_PICTURE[camera.state if camera else "none"]
+        if camera is not None and camera.why and camera.state in ("connecting", "stalled"):
+            advice += f" (it says: {camera.why})"
+        return advice
 
     @property
     def frames_told(self) -> int:

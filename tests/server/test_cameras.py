@@ -59,6 +59,16 @@ async def test_the_later_replaces_the_earlier(cameras: Cameras, told: list[Any])
     assert [e["camera"]["state"] for e in told[2:]] == ["connecting"]
 
 
+async def test_what_a_camera_waits_for_is_part_of_the_advice(cameras: Cameras) -> None:
+    sender = Sender(cameras)
+    await cameras.replace(sender, sender.begin)
+    assert cameras.advice.endswith("ask again in a moment")
+    sender.why = "waits for a keyframe"
+    assert "still connecting" in cameras.advice and "waits for a keyframe" in cameras.advice
+    sender.become("gone")
+    assert "keyframe" not in cameras.advice
+
+
 async def test_one_that_is_refused_changes_nothing(cameras: Cameras) -> None:
     first, second = Sender(cameras), Sender(cameras)
     await cameras.replace(first, first.begin)

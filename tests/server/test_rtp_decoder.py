@@ -1,9 +1,11 @@
 """Pictures are what their sender made, bit for bit, or do not come at all."""
 
 import asyncio
+import os
 import threading
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import av
@@ -156,6 +158,38 @@ async def test_a_picture_that_is_too_large_takes_no_memory() -> None:
         assert shown.decoder.too_large == (160, 120)
         shown.decoder.restart()
         assert shown.decoder.too_large is None
+
+
+def _resident() -> int:
+    """Bytes of memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+async def test_a_stream_that_changes_its_size_goes_on(codec: str) -> None:
+    small = _encoded(stream(codec, 30, size=(96, 64)).packets, codec, RtpCounters())
+    large = _encoded(stream(codec, 30).packets, codec, RtpCounters())
+    async with Shown(codec) as shown:
+        for frame in small[:20] + large[:20] + small[15:]:
+            await shown.put(frame)
+        pictures = await shown.settled()
+    assert [p.width for p in pictures] == [96] * 20 + [160] * 20 + [96] * 15
+    assert shown.counters.frames_undecodable == 0
+
+
+async def test_4k_takes_no_more_memory_the_longer_it_lasts() -> None:
+    frames = _encoded(
+        stream("H264", 2, 2, (3840, 2160), packet_bytes=1400).packets, "H264", RtpCounters()
+    )
+    taken = []
+    async with Shown("H264", pixels=3840 * 2160) as shown:
+        for _ in range(8):
+            for frame in frames:
+                await shown.put(frame)
+            assert len(await shown.settled()) == 2
+            shown.pictures.clear()
+            taken.append(_resident())
+    assert max(taken) - taken[1] < 3840 * 2160 * 2
 
 
 async def test_nothing_of_a_former_stream_is_shown_after_a_restart() -> None:

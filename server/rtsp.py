@@ -147,7 +147,7 @@ class RtspCamera:
                     if unseen > settings.connect_seconds:
                         raise CameraFailed(stream.trouble)
                     if unseen > settings.stall_seconds:
-                        self._become("stalled", f"The camera shows nothing: {stream.trouble}.")
+                        self._lack(f"The camera shows nothing: {stream.trouble}.")
         except TimeoutError:
             raise CameraFailed(f"it has sent nothing for {settings.stall_seconds:g} s") from None
 
@@ -162,10 +162,11 @@ class RtspCamera:
     def _wait(self, why: str, delay: float) -> None:
         why = why[:_TEXT_CHARACTERS]
         log.info("session %s: %s: %s", self._session.name, self._url.place, why)
-        self._become(
-            "connecting" if self.state == "connecting" else "stalled",
-            f"The camera cannot be seen: {why}. It is tried again in {delay:.0f} s.",
-        )
+        self._lack(f"The camera cannot be seen: {why}. It is tried again in {delay:.0f} s.")
+
+    def _lack(self, why: str) -> None:
+        """There is no picture, for a while."""
+        self._become("connecting" if self.state == "connecting" else "stalled", why)
 
     def _give_up(self, why: str) -> None:
         log.warning("session %s: %s is given up: %s", self._session.name, self._url.place, why)

@@ -42,12 +42,13 @@ Script = Callable[[Asked], bytes | None]
 
 class ScriptedCamera:
     """Answers as a well-behaved camera where the script has no answer of its own (b"" is one:
-    silence). Shows `fps` pictures a second, none while `frozen`."""
+    silence). Shows `fps` pictures a second; none while `frozen`, parts of some while `broken`, and
+    says goodbye by RTCP when `leaving`."""
 
     def __init__(self, script: Script = lambda asked: None, fps: float = 20) -> None:
         self._script = script
         self.fps = fps
-        self.frozen = False
+        self.frozen = self.leaving = self.broken = False
         self.clock: Callable[[int], int] = lambda count: int(count * 90_000 / fps)
         self.connections = 0
         self.open = 0
@@ -121,8 +122,11 @@ class ScriptedCamera:
     async def _play(self, writer: asyncio.StreamWriter) -> None:
         count = 0
         while True:
-            if not self.frozen:
+            if self.leaving:
+                writer.write(interleaved(1, struct.pack(">BBHI", 0x81, 203, 1, 7)))
+            elif not self.frozen:
                 payload = jpeg_payload(picture(count * 7 % 199))
+                payload = payload[:100] if self.broken else payload
                 writer.write(interleaved(0, rtp(count, self.clock(count), payload)))
                 count += 1
             await asyncio.sleep(1 / self.fps)

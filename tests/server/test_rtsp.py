@@ -119,6 +119,31 @@ async def test_a_camera_that_restarts_is_found_again(pulling: Pulling) -> None:
         await pulling.until("live")
 
 
+async def test_a_camera_that_says_goodbye_is_tried_again(pulling: Pulling) -> None:
+    async with ScriptedCamera() as camera:
+        await pulling.start(camera.url())
+        await pulling.until("live")
+        camera.leaving = True
+        await pulling.until("stalled", "it has ended the stream. It is tried again")
+        camera.leaving = False
+        await pulling.until("live")
+
+
+async def test_a_camera_whose_pictures_are_broken_is_told(
+    serve: Callable[..., str], tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rtsp, "_FIRST_DELAY_SECONDS", 0.1)
+    url = serve(rtsp_hosts="127.0.0.1:*", stall_seconds=0.5, connect_seconds=1.5)
+    pulling = Pulling(url, tools.new_session(url))
+    async with ScriptedCamera() as camera:
+        camera.broken = True
+        await pulling.start(camera.url())
+        await pulling.until("connecting", "The camera shows nothing: it sends no keyframe")
+        await pulling.until("connecting", "It is tried again")
+        camera.broken = False
+        await pulling.until("live")
+
+
 async def test_a_clock_that_jumps_stops_nothing(pulling: Pulling) -> None:
     async with ScriptedCamera() as camera:
         camera.clock = lambda count: count * 4500 + (count // 10 % 3) * 90_000 * 3600

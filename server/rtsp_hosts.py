@@ -70,6 +70,8 @@ def read_hosts(text: str) -> tuple[AllowedHost, ...]:
 
 
 def _entry(entry: str) -> AllowedHost:
+    if "://" in entry:
+        raise ValueError("it has hosts, not URLs: camera.lan, 192.168.1.20:8554, 192.168.2.0/24:*")
     bracketed = re.fullmatch(r"\[(.+)\](?::(.+))?", entry)
     if bracketed:
         host, ports = bracketed[1], bracketed[2]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 
 
@@ -72,12 +73,12 @@ class Proxy:
 
 
 @contextlib.asynccontextmanager
-async def proxied(url: str) -> AsyncIterator[Proxy]:
-    """A proxy before the gateway at this URL."""
+async def proxied(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """A proxy before the gateway at this URL; with TLS it is reached by https."""
     host, _, port = url.removeprefix("http://").partition(":")
     proxy = Proxy(host, int(port))
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=tls)
+    proxy.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield proxy
     finally:

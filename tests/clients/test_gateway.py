@@ -23,7 +23,9 @@ from lookback_client import (
 from messages.sessions import SessionRefused
 from server.api_keys import editing
 from tests.clients.conftest import picture, shown
+from tests.clients.proxy import proxied
 from tests.server.clients import eventually
+from tests.server.programs import certificate
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -149,16 +151,23 @@ async def test_what_is_no_gateway_is_named() -> None:
                 pass
 
 
-async def test_certificates_of_ones_own(gateway: str, tmp_path: Path) -> None:
-    """TLS is ours to check: a gateway that speaks none is not reached by https."""
-    url = gateway.replace("http", "https")
-    async with Lookback(url, tls=ssl.create_default_context()) as lookback:
-        with pytest.raises(Unreachable):
-            async with lookback.session():
-                pass
-        with pytest.raises(Unreachable):
-            async with lookback.join("x"):
-                pass
+async def test_certificates_are_looked_at_and_may_be_ones_own(gateway: str, tmp_path: Path) -> None:
+    files = certificate(tmp_path)
+    there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    there.load_cert_chain(files["cert_file"], files["key_file"])
+    here = ssl.create_default_context(cafile=files["cert_file"])
+    here.check_hostname = False  # it names none
+    async with proxied(gateway, there) as proxy:
+        async with Lookback(proxy.url) as lookback:
+            with pytest.raises(Unreachable, match="certificate"):
+                async with lookback.session():
+                    pass
+            with pytest.raises(Unreachable, match="certificate"):
+                async with lookback.join("x"):
+                    pass
+        async with Lookback(proxy.url, tls=here) as lookback, lookback.session() as session:
+            await shown(session)
+            assert (await session.ask("what is it")).text == "what is it"
 
 
 async def test_proxies_are_passed_by_on_this_machine(

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Final, Self
 
-from lookback_client.errors import AnswerFailed
+from lookback_client.errors import LEFT, AnswerFailed
 
 log = logging.getLogger("lookback_client")
 
@@ -164,6 +164,8 @@ class Answer:
         if not self._end.done():
             self.status = "failed"
             self._end.set_exception(error)
+            if getattr(error, "code", "") == LEFT:
+                self._end.exception()  # whoever leaves without waiting knows
             self._tell()
 
     def _withdraw(self) -> None:

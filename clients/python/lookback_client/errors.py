@@ -1,7 +1,9 @@
 """What can go wrong, by what its reader can do about it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+LEFT: Final = "left"
 
 
 class LookbackError(Exception):
@@ -73,6 +75,11 @@ class CameraError(LookbackError):
 
 class CameraReplaced(CameraError):
     """Another camera was published to the session and took this one's place."""
+
+
+def left() -> LookbackError:
+    """What becomes of answers that are not complete when their session is left."""
+    return LookbackError("The session was left before the end.", code=LEFT)
 
 
 def from_error(

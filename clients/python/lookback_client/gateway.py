@@ -126,7 +126,7 @@ class Gateway:
                 address,
                 additional_headers=self._authorization(),
                 proxy=True if self._proxies else None,
-                ssl=self._tls,
+                ssl=(self._tls or True) if address.startswith("wss:") else None,
                 max_size=_LARGEST_MESSAGE,
                 compression=None,  # small messages, one at a time: it would only add delay
                 logger=_log,

@@ -18,11 +18,13 @@ from websockets.exceptions import ConnectionClosed
 
 from lookback_client.backoff import Backoff
 from lookback_client.errors import (
+    LEFT,
     Busy,
     LookbackError,
     SessionLost,
     Unreachable,
     from_error,
+    left,
 )
 from lookback_client.gateway import Gateway
 from lookback_client.questions import Event, Questions
@@ -30,7 +32,6 @@ from lookback_client.questions import Event, Questions
 log = logging.getLogger("lookback_client")
 
 UNKNOWN_SESSION: Final = 4404
-LEFT: Final = "left"
 _WAITING_EVENTS: Final = 1024
 _STEADY_SECONDS: Final = 2.0
 
@@ -197,11 +198,6 @@ class Realtime:
         self.questions.fail(self.error)
         for listener in self._listeners:
             listener.woken.set()
-
-
-def left() -> LookbackError:
-    """What becomes of answers that are not complete when their session is left."""
-    return LookbackError("The session was left before the end.", code=LEFT)
 
 
 async def _write(socket: ClientConnection, outgoing: asyncio.Queue[list[Event]]) -> None:

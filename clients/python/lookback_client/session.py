@@ -8,13 +8,13 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self, cast
 
 from lookback_client.answer import Answer
-from lookback_client.errors import LookbackError, NotAllowed, SessionLost
+from lookback_client.errors import LookbackError, NotAllowed, SessionLost, left
 from lookback_client.gateway import Gateway, in_path
 from lookback_client.pictures import Picture, encoded, kind
 from lookback_client.publication import Publication
 from lookback_client.publishing import Publishable, publication
 from lookback_client.questions import Event
-from lookback_client.realtime import Realtime, left
+from lookback_client.realtime import Realtime
 from lookback_client.shapes import CameraState, Memory, Scope, SessionInfo, Token
 
 log = logging.getLogger("lookback_client")

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from broker.connection import connect, connect_async
+from server.access import Access
 from server.chat_routes import COMPLETIONS
 from server.chat_routes import router as chat_router
 from server.documents import add_documents
@@ -70,6 +71,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     )
     app.state.ice_links = ice_links
     large = {COMPLETIONS: settings.message_bytes}  # a conversation, and pictures
+    app.add_middleware(Access)  # behind the guard: the last one added stands in front
     app.add_middleware(Guard, allowed_origins=settings.allowed_origins, large=large)
     app.add_exception_handler(ClientError, _client_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
-import aioice.ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import OperationError
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
@@ -18,6 +17,7 @@ from av import VideoFrame
 
 from server.errors import ClientError
 from server.feed import FrameFeed
+from server.gathering import announced, confine
 from server.sdp import (
     MOST_CANDIDATES,
     check,
@@ -35,17 +35,6 @@ State = Literal["connecting", "live", "stalled", "gone"]
 _LOOK_SECONDS = 0.25
 _GATHER_SECONDS = 10.0
 _CLOSE_SECONDS = 5.0
-
-_all_addresses = aioice.ice.get_host_addresses
-
-
-def _host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
-    """aioice never offers 127.0.0.1; on a machine with no other address nothing else connects."""
-    addresses: list[str] = _all_addresses(use_ipv4, use_ipv6)
-    return addresses or ["127.0.0.1"]
-
-
-aioice.ice.get_host_addresses = _host_addresses
 
 
 class Camera:
@@ -96,13 +85,14 @@ class Camera:
                     "The offer sends no picture: add a video track that sends.",
                     param="sdp",
                 )
+            confine(self._peer, self._settings.udp_ports)
             async with asyncio.timeout(_GATHER_SECONDS):
                 await self._peer.setLocalDescription(await self._peer.createAnswer())
         except BaseException:
             await self.close()
             raise
         self._tasks.append(asyncio.create_task(self._watch()))
-        answer: str = self._peer.localDescription.sdp
+        answer = announced(self._peer.localDescription.sdp, self._settings.media_address)
         return with_start_bitrate(answer, self._settings.start_kilobits)
 
     def same_ice(self, usernames: list[str], passwords: list[str]) -> bool:

@@ -3,15 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
+from server.access import Caller, allowed
 from server.chat import (
     ChatCompletion,
     ChatRequest,
@@ -48,9 +49,12 @@ class _Route(APIRoute):
 
 router = APIRouter(route_class=_Route)
 
+Asker = Annotated[Caller, Depends(allowed("ask"))]
+Anyone = Annotated[Caller, Depends(allowed())]
+
 
 @router.get("/v1/models")
-async def list_models(request: Request) -> Models:
+async def list_models(request: Request, caller: Anyone) -> Models:
     """The models that are loaded. Questions go to sessions: their ids stand in `model`."""
     workers: Workers = request.app.state.workers
     if not workers.reachable:
@@ -59,11 +63,11 @@ async def list_models(request: Request) -> Models:
 
 
 @router.get("/v1/models/{model:path}")
-async def read_model(request: Request, model: str) -> Model:
+async def read_model(request: Request, caller: Anyone, model: str) -> Model:
     """A loaded model, or a session by its id."""
     workers: Workers = request.app.state.workers
     if model not in workers.models:
-        _session(request, model)
+        _session(request, caller, model)
     return Model(id=model, created=_STARTED)
 
 
@@ -79,10 +83,12 @@ async def read_model(request: Request, model: str) -> Model:
         }
     },
 )
-async def complete(request: Request, wanted: ChatRequest) -> Response:
+async def complete(request: Request, caller: Asker, wanted: ChatRequest) -> Response:
     """Answers the last message from the memory of the session whose id is `model`."""
-    session = _session(request, wanted.model)
+    session = _session(request, caller, wanted.model)
     item = _question(session, wanted.messages[-1], wanted)
+    if item.item.pictures:
+        caller.require("publish")  # they become a part of what the session has seen
     stay = request.app.state.sessions.settings.idle_seconds
     completion = await Completion.ask(session, item, _options(wanted), stay)
     if wanted.stream:
@@ -100,11 +106,11 @@ async def complete(request: Request, wanted: ChatRequest) -> Response:
         completion.close()
 
 
-def _session(request: Request, model: str) -> Session:
+def _session(request: Request, caller: Caller, model: str) -> Session:
     """Raises ClientError (404)."""
     sessions: Sessions = request.app.state.sessions
     try:
-        return sessions.find(model)
+        return sessions.find(model, caller)
     except ClientError as error:
         workers: Workers = request.app.state.workers
         if model in workers.models:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from server.access import Caller, accept
 from server.broadcast import Event
 from server.cameras import State
 from server.errors import ClientError, error_event
@@ -38,13 +39,18 @@ _CLOSE_SECONDS: Final = 5.0
 
 
 async def publish(
-    websocket: WebSocket, sessions: Sessions, identity: str, *, acks: bool = False
+    websocket: WebSocket,
+    caller: Caller,
+    sessions: Sessions,
+    identity: str,
+    *,
+    acks: bool = False,
 ) -> None:
     """Serves one sender until it goes, is replaced, or the session ends. acks: it wants to hear
     of its counters, too."""
-    await websocket.accept()
+    await accept(websocket)
     try:
-        session = sessions.find(identity)
+        session = sessions.find(identity, caller)
         sessions.admit_camera(session)
         sender = FramesSocket(websocket, session, sessions.settings, acks)
         await session.publish(sender, sender.begin)

@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from server.access import Caller, accept
 from server.broadcast import Event, Subscription
 from server.errors import ClientError, error_event
-from server.events import event_id_of, parse
+from server.events import ItemCreate, event_id_of, parse
 from server.session import Session
 from server.sessions import Sessions
 from server.tasks import stop
@@ -18,7 +19,6 @@ from server.tasks import stop
 log = logging.getLogger(__name__)
 
 UNKNOWN_SESSION: Final = 4404
-_SUBPROTOCOL: Final = "realtime"
 _NORMAL: Final = 1000
 _OUR_FAULT: Final = 1011
 _TRY_AGAIN: Final = 1013
@@ -26,25 +26,22 @@ _CLOSE_SECONDS: Final = 5.0
 
 
 async def converse(
-    websocket: WebSocket, sessions: Sessions, identity: str, after: str | None
+    websocket: WebSocket, caller: Caller, sessions: Sessions, identity: str, after: str | None
 ) -> None:
     """Serves one websocket until it or the session ends.
 
     after: the id of the last event that a returning client has; it gets those it missed.
     """
-    # Browsers close a websocket whose subprotocols are all passed over, and OpenAI's client offers
-    # this one there.
-    offered = websocket.scope.get("subprotocols", [])
-    await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)
+    await accept(websocket)
     try:
-        session = sessions.find(identity)
+        session = sessions.find(identity, caller)
     except ClientError as error:
         await _send(websocket, {"event_id": "event_0", **error_event(error, None)})
         await websocket.close(UNKNOWN_SESSION, "unknown session")
         return
     subscription = session.join(after)
     longest = sessions.settings.message_bytes
-    hearing = asyncio.create_task(_hear(websocket, session, subscription, longest))
+    hearing = asyncio.create_task(_hear(websocket, caller, session, subscription, longest))
     telling = asyncio.create_task(_tell(websocket, subscription))
     try:
         await asyncio.wait({hearing, telling}, return_when=asyncio.FIRST_COMPLETED)
@@ -59,7 +56,11 @@ async def converse(
 
 
 async def _hear(
-    websocket: WebSocket, session: Session, subscription: Subscription, longest: int
+    websocket: WebSocket,
+    caller: Caller,
+    session: Session,
+    subscription: Subscription,
+    longest: int,
 ) -> None:
     """Until the client goes. longest: bytes of an event with pictures."""
     while True:
@@ -70,7 +71,10 @@ async def _hear(
         try:
             if text is None:
                 raise ClientError("binary_message", "Events are JSON text, not binary messages.")
-            await session.hear(subscription, parse(text, longest))
+            event = parse(text, longest)
+            if isinstance(event, ItemCreate) and event.item.pictures:
+                caller.require("publish")  # they become a part of what the session has seen
+            await session.hear(subscription, event)
         except ClientError as error:
             event_id = None if text is None else event_id_of(text)
             session.tell(subscription, error_event(error, event_id))

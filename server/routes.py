@@ -3,10 +3,11 @@
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Request, WebSocket
+from fastapi import APIRouter, Depends, Request, WebSocket
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
+from server.access import Caller, allowed
 from server.errors import broker_unavailable, no_worker
 from server.frames import publish
 from server.realtime import converse
@@ -15,6 +16,11 @@ from server.sessions import Sessions
 from server.workers import Workers
 
 router = APIRouter()
+
+Publisher = Annotated[Caller, Depends(allowed("publish"))]
+Asker = Annotated[Caller, Depends(allowed("ask"))]
+Manager = Annotated[Caller, Depends(allowed("manage"))]
+Anyone = Annotated[Caller, Depends(allowed())]
 
 
 class NewSession(BaseModel):
@@ -60,10 +66,12 @@ async def ready(request: Request) -> dict[str, Any]:
     responses=replying(Session, "The new session", 201),
     response_model=None,
 )
-async def create_session(request: Request, wanted: NewSession | None = None) -> dict[str, Any]:
+async def create_session(
+    request: Request, caller: Manager, wanted: NewSession | None = None
+) -> dict[str, Any]:
     """Reserves a memory."""
     wanted = wanted or NewSession()
-    session = await _sessions(request).open(wanted.budget_tokens, wanted.instructions)
+    session = await _sessions(request).open(caller, wanted.budget_tokens, wanted.instructions)
     return session.described()
 
 
@@ -72,45 +80,51 @@ async def create_session(request: Request, wanted: NewSession | None = None) -> 
     responses=replying(SessionState, "The session, now"),
     response_model=None,
 )
-async def read_session(request: Request, session: str) -> dict[str, Any]:
+async def read_session(request: Request, caller: Anyone, session: str) -> dict[str, Any]:
     """Memory, camera, listeners and responses, now."""
-    return _sessions(request).find(session).state()
+    return _sessions(request).find(session, caller).state()
 
 
 @router.delete("/v1/sessions/{session}", status_code=204)
-async def delete_session(request: Request, session: str) -> Response:
+async def delete_session(request: Request, caller: Manager, session: str) -> Response:
     """Frees the memory."""
     sessions = _sessions(request)
-    await sessions.close(sessions.find(session), "closed", "It was closed by its user.")
+    await sessions.close(sessions.find(session, caller), "closed", "It was closed by its user.")
     return Response(status_code=204)
 
 
 @router.post("/v1/sessions/{session}/close", status_code=204)
-async def close_session(request: Request, session: str) -> Response:
+async def close_session(request: Request, caller: Manager, session: str) -> Response:
     """As DELETE, for navigator.sendBeacon, which can only POST."""
-    return await delete_session(request, session)
+    return await delete_session(request, caller, session)
 
 
 @router.post("/v1/sessions/{session}/offer", responses=replying(SdpAnswer, "The answer"))
-async def offer_camera(request: Request, session: str, offer: Offer) -> JSONResponse:
+async def offer_camera(
+    request: Request, caller: Publisher, session: str, offer: Offer
+) -> JSONResponse:
     """Connects a camera by WebRTC; another offer replaces it."""
     sessions = _sessions(request)
-    watching = sessions.find(session)
+    watching = sessions.find(session, caller)
     sessions.admit_camera(watching)
     _, answer = await watching.watch(offer.sdp)
     return JSONResponse({"sdp": answer, "type": "answer"})
 
 
 @router.websocket("/v1/sessions/{session}/frames")
-async def frames(websocket: WebSocket, session: str, acks: bool = False) -> None:
+async def frames(websocket: WebSocket, caller: Publisher, session: str, acks: bool = False) -> None:
     """A camera that sends JPEG, PNG or WebP pictures, with their times, as binary messages."""
-    await publish(websocket, websocket.app.state.sessions, session, acks=acks)
+    await publish(websocket, caller, websocket.app.state.sessions, session, acks=acks)
 
 
 @router.websocket("/v1/realtime")
 async def realtime(
-    websocket: WebSocket, session: str = "", model: str = "", after: str | None = None
+    websocket: WebSocket,
+    caller: Asker,
+    session: str = "",
+    model: str = "",
+    after: str | None = None,
 ) -> None:
     """The conversation about a session, in events of the Realtime API. `model` names the session
     where `session` does not: it is all that OpenAI's clients can tell."""
-    await converse(websocket, websocket.app.state.sessions, session or model, after)
+    await converse(websocket, caller, websocket.app.state.sessions, session or model, after)

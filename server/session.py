@@ -82,6 +82,8 @@ class Session:
         self.wanted = wanted
         self.opened = opened
         self.worker = card.worker
+        self.owner: str | None = None
+        """The API key that made it, by its id: it is there for no other."""
         self._settings = settings
         self._broker = broker
         self._ended = ended

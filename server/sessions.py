@@ -13,6 +13,7 @@ from messages import keys
 from messages.codec import MalformedMessage, decode_to_gateway
 from messages.sessions import CloseSession, OpenSession, SessionOpened, SessionRefused
 from messages.workers import WorkerCard
+from server.access import Caller
 from server.errors import (
     RETRY_SECONDS,
     ClientError,
@@ -44,14 +45,17 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def find(self, session: str) -> Session:
-        """Raises ClientError (404) for a session that is not, or no longer, here."""
-        try:
-            return self._sessions[session]
-        except KeyError:
-            raise unknown_session(session) from None
+    def find(self, session: str, caller: Caller) -> Session:
+        """Raises ClientError (404) for a session that is not, or no longer, here, or is another
+        key's."""
+        found = self._sessions.get(session)
+        if found is None or not caller.reaches(session, found.owner):
+            raise unknown_session(session)
+        return found
 
-    async def open(self, budget_tokens: int | None, instructions: str | None = None) -> Session:
+    async def open(
+        self, caller: Caller, budget_tokens: int | None, instructions: str | None = None
+    ) -> Session:
         """Reserves a memory. Raises ServiceError where no worker lives or none has room, and
         ClientError where the budget can never fit or the instructions are too long."""
         instructions = self._checked((instructions or "").strip()) or None
@@ -66,7 +70,7 @@ class Sessions:
             opened, entry = await self._opened(wanted)
         except RedisError as error:
             raise broker_unavailable(error) from error
-        return self._add(wanted, opened, entry, card)
+        return self._add(wanted, opened, entry, card, caller)
 
     def admit_camera(self, session: Session) -> None:
         """Raises ServiceError (503) where as many cameras are connected as may be. One that
@@ -164,12 +168,18 @@ class Sessions:
         )
 
     def _add(
-        self, wanted: OpenSession, opened: SessionOpened, entry: bytes, card: WorkerCard
+        self,
+        wanted: OpenSession,
+        opened: SessionOpened,
+        entry: bytes,
+        card: WorkerCard,
+        caller: Caller,
     ) -> Session:
         def ended(reason: str, message: str) -> None:
             self._close_soon(session, reason, message)
 
         session = Session(wanted, opened, entry, card, self.settings, self._broker, ended)
+        session.owner = caller.key
         self._sessions[session.id] = session
         log.info("session %s opened, %d in all", session.name, len(self._sessions))
         return session

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from messages.questions import MOST_WAITING
+from server.udp import MediaAddresses, UdpPorts
 
 _ROOT: Final = Path(__file__).parent.parent
 
@@ -37,6 +38,10 @@ class GatewaySettings(BaseSettings):
     ssl_keyfile: Path | None = None
     allowed_origins: frozenset[str] = frozenset()
     """Web pages of other origins that may use this gateway, as `https://host[:port]`."""
+    api_keys_file: Path | None = None
+    """The API keys (`lookback keys`); with it, whoever has none is turned away."""
+    insecure: bool = False
+    """Listen on other addresses than this machine's own without API keys, knowingly."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     client_folder: Path = _ROOT / "client_web"
     samples_folder: Path = _ROOT / "samples"
@@ -57,6 +62,11 @@ class GatewaySettings(BaseSettings):
     """The bitrate, in kbit/s, at which a browser is asked to start."""
     most_cameras: int = Field(default=64, ge=1)
     """Cameras that may be connected to this gateway at once."""
+    udp_ports: UdpPorts = None
+    """UDP ports that media (WebRTC and RTP) may take, as `50000-50100`; None takes any."""
+    media_address: MediaAddresses = ()
+    """IP addresses by which senders reach this machine, where they are not its own (a container, a
+    cloud's 1:1 NAT): WebRTC senders are told these instead."""
     ice_servers: tuple[IceServer, ...] = ()
     """STUN and TURN servers for WHIP senders, as a JSON list of RTCIceServer."""
 

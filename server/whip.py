@@ -5,11 +5,12 @@ connection. ICE is never restarted (aiortc cannot), so a connection keeps its en
 """
 
 import re
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from server.access import Caller, allowed
 from server.camera import Camera
 from server.errors import ClientError
 from server.sdp import SDP_BYTES, values
@@ -17,6 +18,8 @@ from server.sessions import Sessions
 from server.settings import IceServer
 
 router = APIRouter(prefix="/whip")
+
+Publisher = Annotated[Caller, Depends(allowed("publish"))]
 
 _SDP: Final = "application/sdp"
 _FRAGMENT: Final = "application/trickle-ice-sdpfrag"
@@ -40,12 +43,12 @@ def _taking(kind: str) -> dict[str, Any]:
     openapi_extra=_taking(_SDP),
     response_class=Response,
 )
-async def publish(request: Request, session: str) -> Response:
+async def publish(request: Request, caller: Publisher, session: str) -> Response:
     """Answers an SDP offer with all candidates. The sender takes the place of the session's
     present camera."""
     sdp = await _body(request, _SDP, SDP_BYTES)
     sessions = _sessions(request)
-    watching = sessions.find(session)
+    watching = sessions.find(session, caller)
     _check(sdp)
     sessions.admit_camera(watching)
     camera, answer = await watching.watch(sdp, returning=True)
@@ -63,10 +66,10 @@ async def publish(request: Request, session: str) -> Response:
     openapi_extra=_taking(_FRAGMENT),
     response_class=Response,
 )
-async def trickle(request: Request, session: str, resource: str) -> Response:
+async def trickle(request: Request, caller: Publisher, session: str, resource: str) -> Response:
     """Takes candidates that the sender found after its offer (RFC 8840)."""
     fragment = await _body(request, _FRAGMENT, _FRAGMENT_BYTES)
-    camera = _sessions(request).find(session).sender(resource)
+    camera = _sessions(request).find(session, caller).sender(resource)
     match = request.headers.get("if-match")
     if match is None:
         raise ClientError(
@@ -90,9 +93,9 @@ async def trickle(request: Request, session: str, resource: str) -> Response:
 
 
 @router.delete("/{session}/{resource}", response_class=Response)
-async def unpublish(request: Request, session: str, resource: str) -> Response:
+async def unpublish(request: Request, caller: Publisher, session: str, resource: str) -> Response:
     """Ends the connection; the session and what it has seen stay."""
-    await _sessions(request).find(session).dismiss(resource)
+    await _sessions(request).find(session, caller).dismiss(resource)
     return Response(status_code=200)
 
 

@@ -1,215 +1,27 @@
-"""A real gateway on a real port over a real broker, and a protocol peer in the worker's place."""
+"""A real gateway on a real port over a real broker."""
 
-import asyncio
 import contextlib
-import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
-import msgspec
-import numpy as np
 import pytest
 import uvicorn
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from av import VideoFrame
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as connect_websocket
 
-from broker.connection import connect
 from broker.embedded import EmbeddedBroker
-from messages import keys
-from messages.answers import AnswerDelta, AnswerDone, AnswerStarted, Span
-from messages.codec import ToGateway, ToWorker, decode_frame, decode_to_worker, encode
-from messages.frames import Frame
-from messages.memory import DescribeMemory, MemoryDescribed
-from messages.questions import Ask, Cancel
-from messages.sessions import (
-    CloseSession,
-    MemoryStatus,
-    OpenSession,
-    SessionOpened,
-    SessionRefused,
-)
-from messages.workers import WorkerCard
 from server.app import create_app
-from server.server_events import RealtimeEvent
 from server.settings import GatewaySettings
-
-CARD = WorkerCard(
-    worker="peer-1", model="peer", family="none", device="cpu", frame_size=(96, 96),
-    max_pixels=9216, budget_tokens=216, cap_tokens=288, tokens_per_frame=9,
-    kv_bytes_per_session=1000, sessions=0, max_sessions=4, kv_bytes_used=0, frames_per_second=0.0,
-)  # fmt: skip
-
-
-class PeerWorker:
-    """Speaks the worker's messages and understands nothing.
-
-    It repeats each question word by word, a session's one after the other; one that begins with
-    "slowly" goes on until cancelled; one with "fail" fails. `watching` False leaves frames in the
-    ring, `describing` False leaves requests for a description unanswered.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._broker = connect(url)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.heard: list[tuple[float, ToWorker]] = []
-        self.frames: list[Frame] = []
-        self.refusal: SessionRefused | None = None
-        self.watching = True
-        self.showing_card = True
-        self.card = CARD
-        self.describing = True
-        self._asked: dict[str, list[Ask]] = {}  # the first one of a session is being answered
-        self._read_to: dict[str, Any] = {}
-
-    def __enter__(self) -> "PeerWorker":
-        last = self._broker.xrevrange(keys.CONTROL, count=1)
-        self._read_to = {keys.CONTROL: last[0][0] if last else "0"}
-        self._show_card()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._thread.is_alive():
-            self.stop()
-            self._broker.delete(keys.worker(self.card.worker))
-        self._broker.close()
-
-    def stop(self) -> None:
-        """Fall silent."""
-        self._stop.set()
-        self._thread.join()
-
-    def say(self, message: ToGateway) -> None:
-        key = keys.events(message.session)
-        self._broker.xadd(key, {keys.FIELD: encode(message)}, maxlen=keys.EVENTS_LENGTH)
-
-    def of(self, kind: type, session: str) -> list[Any]:
-        """What was heard of this kind for this session."""
-        return [m for _, m in list(self.heard) if isinstance(m, kind) and m.session == session]
-
-    def _show_card(self) -> None:
-        key = keys.worker(self.card.worker)
-        self._broker.set(key, encode(self.card), px=1500)
-
-    def _run(self) -> None:
-        shown = time.monotonic()
-        while not self._stop.is_set():
-            if self.showing_card and time.monotonic() - shown > 0.3:
-                shown = time.monotonic()
-                self._show_card()
-            wanted = {
-                key: at for key, at in self._read_to.items() if self.watching or key == keys.CONTROL
-            }
-            for key, entries in self._broker.xread(wanted, block=20):
-                for entry, fields in entries:
-                    self._read_to[key.decode()] = entry
-                    self._take(key.decode(), fields[keys.FIELD])
-            for waiting in self._asked.values():
-                if waiting:
-                    self._write(waiting[0], 0, "and ")
-
-    def _take(self, key: str, data: bytes) -> None:
-        if key != keys.CONTROL:
-            frame = decode_frame(data)
-            self.frames.append(frame)
-            self._remember(frame)
-            return
-        message = decode_to_worker(data)
-        self.heard.append((time.monotonic(), message))
-        match message:
-            case OpenSession():
-                if self.refusal is not None:
-                    refusal = self.refusal
-                    self.say(SessionRefused(message.session, refusal.message, refusal.retry_after))
-                    return
-                self._read_to[keys.frames(message.session)] = "0"
-                budget = message.budget_tokens or 216
-                self.say(SessionOpened(message.session, "peer", budget, budget + 72, 1000))
-            case CloseSession():
-                self._read_to.pop(keys.frames(message.session), None)
-            case Ask():
-                waiting = self._asked.setdefault(message.session, [])
-                waiting.append(message)
-                if len(waiting) == 1:
-                    self._answer_all(waiting)
-            case Cancel():
-                self._cancel(message)
-            case DescribeMemory():
-                if self.describing:
-                    self.describe(message.session)
-
-    def describe(self, session: str) -> None:
-        seen = [frame.timestamp for frame in self.frames if frame.session == session]
-        self.say(
-            MemoryDescribed(
-                session=session, frames=seen, patches=9, shares=bytes(range(9)) * len(seen),
-                rows=3, columns=3, tokens=9 * len(seen), budget_tokens=216, cap_tokens=288,
-                kv_bytes=1000, bytes_per_token=4, span=(seen[0], seen[-1]) if seen else None,
-                next_compression_tokens=288 - 9 * len(seen), next_compaction_positions=None,
-                compressions=0, position_compactions=0,
-            )
-        )  # fmt: skip
-
-    def _cancel(self, cancel: Cancel) -> None:
-        waiting = self._asked.get(cancel.session, [])
-        for ask in waiting:
-            if ask.response == cancel.response:
-                written = "and " if ask is waiting[0] else ""
-                waiting.remove(ask)
-                self.say(AnswerDone(ask.session, ask.response, "cancelled", written))
-                if written:
-                    self._answer_all(waiting)
-                return
-
-    def _answer_all(self, waiting: list[Ask]) -> None:
-        """Those asked, up to one that goes on until it is cancelled."""
-        while waiting and self._answer(waiting[0]):
-            waiting.pop(0)
-
-    def _remember(self, frame: Frame) -> None:
-        seen = sum(f.session == frame.session for f in self.frames)
-        lost = frame.number + 1 - seen + frame.dropped
-        self.say(
-            MemoryStatus(
-                session=frame.session,
-                tokens=9 * seen,
-                peak_tokens=9 * seen,
-                cap_tokens=288,
-                kv_bytes=1000,
-                frames_seen=seen,
-                frames_dropped=lost,
-                compressions=0,
-                span=(0.0, frame.timestamp),
-                newest_captured_at=frame.captured_at,
-            )
-        )
-
-    def _answer(self, ask: Ask) -> bool:
-        """Whether the answer has ended."""
-        if "fail" in ask.text:
-            self.say(AnswerDone(ask.session, ask.response, "failed", message="It broke."))
-            return True
-        self.say(AnswerStarted(ask.session, ask.response, Span(0.0, 7.5, 0.25), 4, 2))
-        if ask.text.startswith("slowly"):
-            return False
-        words = ask.text.split(" ")
-        for index, word in enumerate(words):
-            self._write(ask, index, word + " ")
-        self.say(
-            AnswerDone(ask.session, ask.response, "completed", ask.text, "", 11, len(words), 0, 0.5)
-        )
-        return True
-
-    def _write(self, ask: Ask, index: int, text: str) -> None:
-        self.say(AnswerDelta(ask.session, ask.response, index, text))
+from tests.server.clients import (
+    Client,
+    MovingPicture,
+    eventually,
+    new_session,
+    sending,
+    talking,
+)
+from tests.server.peer import CARD, PeerWorker
 
 
 @pytest.fixture(scope="session")
@@ -269,112 +81,26 @@ def serve(broker_url: str, worker: PeerWorker) -> Iterator[Callable[..., str]]:
         yield start
 
 
-class MovingPicture(MediaStreamTrack):
-    """A track that shows another grey in each frame. size: (width, height)."""
-
-    kind = "video"
-
-    def __init__(self, fps: float, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.fps = fps
-        self.size = size
-        self.still = False
-        self.going = asyncio.Event()
-        self.going.set()
-        self._count = 0
-        self._began = time.monotonic()
-
-    async def recv(self) -> VideoFrame:
-        self._count += 1
-        await asyncio.sleep(max(0.0, self._began + self._count / self.fps - time.monotonic()))
-        await self.going.wait()
-        width, height = self.size
-        level = 80 if self.still else self._count * 7 % 199
-        frame = VideoFrame.from_ndarray(np.full((height, width, 3), level, np.uint8), "rgb24")
-        frame.pts = int((time.monotonic() - self._began) * 90000)
-        frame.time_base = Fraction(1, 90000)
-        return frame
+@pytest.fixture
+async def seen(gateway: str, worker: PeerWorker) -> AsyncIterator[str]:
+    """A session that has seen something; its camera goes on."""
+    session = new_session(gateway, instructions="Be brief.")
+    async with sending(gateway, session):
+        await eventually(lambda: any(frame.session == session for frame in worker.frames))
+        yield session
 
 
-@contextlib.asynccontextmanager
-async def sending(
-    url: str, session: str, *, fps: float = 20, size: tuple[int, int] = (160, 120)
-) -> AsyncIterator[MovingPicture]:
-    """A camera of aiortc's, connected to the session."""
-    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    track = MovingPicture(fps, size)
-    peer.addTransceiver(track, direction="sendonly")
-    try:
-        await peer.setLocalDescription(await peer.createOffer())
-        offer = {"sdp": peer.localDescription.sdp, "type": "offer"}
-        async with httpx.AsyncClient() as client:
-            reply = await client.post(f"{url}/v1/sessions/{session}/offer", json=offer)
-        assert reply.status_code == 200, reply.text
-        await peer.setRemoteDescription(RTCSessionDescription(**reply.json()))
-        yield track
-    finally:
-        await peer.close()
-
-
-def new_session(url: str, **wanted: Any) -> str:
-    reply = httpx.post(f"{url}/v1/sessions", json=wanted)
-    assert reply.status_code == 201, reply.text
-    identity: str = reply.json()["id"]
-    return identity
-
-
-class Client:
-    """A websocket that speaks events."""
-
-    def __init__(self, websocket: ClientConnection) -> None:
-        self.websocket = websocket
-        self.events: list[dict[str, Any]] = []
-
-    async def send(self, event: dict[str, Any] | str | bytes) -> None:
-        await self.websocket.send(json.dumps(event) if isinstance(event, dict) else event)
-
-    async def ask(self, text: str, **options: Any) -> None:
-        content = [{"type": "input_text", "text": text}]
-        item = {"type": "message", "role": "user", "content": content}
-        await self.send({"type": "conversation.item.create", "item": item, "event_id": "q"})
-        await self.send({"type": "response.create", "response": options, "event_id": "r"})
-
-    async def until(self, kind: str, test: Callable[[Any], bool] = lambda e: True) -> Any:
-        """Reads on to the next event of this type that passes the test."""
-        async with asyncio.timeout(60):
-            while True:
-                event = json.loads(await self.websocket.recv())
-                msgspec.convert(event, RealtimeEvent)  # as docs/asyncapi.json describes it
-                self.events.append(event)
-                if event["type"] == kind and test(event):
-                    return event
-
-    async def error(self) -> dict[str, Any]:
-        error: dict[str, Any] = (await self.until("error"))["error"]
-        return error
-
-
-@contextlib.asynccontextmanager
-async def talking(url: str, session: str, after: str | None = None) -> AsyncIterator[Client]:
-    address = f"{url.replace('http', 'ws')}/v1/realtime?session={session}"
-    if after is not None:
-        address += f"&after={after}"
-    async with connect_websocket(address) as websocket:
-        yield Client(websocket)
-
-
-async def eventually(test: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true value of the test, which is tried again until then."""
-    deadline = time.monotonic() + seconds
-    while not (value := test()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        await asyncio.sleep(0.02)
-    return value
+@pytest.fixture
+async def asker(gateway: str, seen: str) -> AsyncIterator[Client]:
+    """A websocket of that session, which knows that something was seen."""
+    async with talking(gateway, seen) as client:
+        await client.until("lookback.memory.updated")
+        yield client
 
 
 @pytest.fixture
 def tools() -> Any:
-    """The helpers above, for tests, which cannot import this file."""
+    """What tests do again and again."""
     return SimpleNamespace(
         CARD=CARD,
         MovingPicture=MovingPicture,

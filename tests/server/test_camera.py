@@ -281,7 +281,7 @@ async def test_an_offer_without_a_way_is_given_up(serve: Callable[..., str], too
 async def test_a_machine_without_a_network_connects_over_loopback(
     gateway: str, worker: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.camera._all_addresses", lambda use_ipv4, use_ipv6: [])
+    monkeypatch.setattr("server.gathering._all_addresses", lambda use_ipv4, use_ipv6: [])
     session = tools.new_session(gateway)
     async with tools.sending(gateway, session):
         await tools.eventually(lambda: _of(worker, session))

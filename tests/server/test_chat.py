@@ -5,7 +5,6 @@ import base64
 import gc
 import io
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -37,15 +36,6 @@ def picture() -> str:
     buffer = io.BytesIO()
     Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-@pytest.fixture
-async def seen(gateway: str, worker: Any, tools: Any) -> AsyncIterator[str]:
-    """A session that has seen something; its camera goes on."""
-    session = tools.new_session(gateway, instructions="Be brief.")
-    async with tools.sending(gateway, session):
-        await tools.eventually(lambda: any(f.session == session for f in worker.frames))
-        yield session
 
 
 async def test_an_answer_comes_whole(gateway: str, worker: Any, seen: str) -> None:

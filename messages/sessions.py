@@ -21,7 +21,8 @@ class CloseSession(msgspec.Struct, frozen=True, tag="session.close"):
 
 
 class SessionOpened(msgspec.Struct, frozen=True, tag="session.opened"):
-    """The memory is reserved at `worker`. `cap_tokens` is what visual memory can never exceed."""
+    """The memory is reserved at `worker`. `cap_tokens` is what visual memory can never exceed;
+    `frame_size` and `max_pixels` are those of the worker's card."""
 
     session: str
     model: str
@@ -29,6 +30,8 @@ class SessionOpened(msgspec.Struct, frozen=True, tag="session.opened"):
     cap_tokens: int
     kv_bytes: int
     worker: str = ""
+    frame_size: tuple[int, int] | None = None
+    max_pixels: int = 0
 
 
 class SessionRecord(msgspec.Struct, frozen=True, tag="session.record"):
@@ -59,7 +62,7 @@ class SessionClosed(msgspec.Struct, frozen=True, tag="session.closed"):
     """The memory is gone."""
 
     session: str
-    reason: Literal["closed", "abandoned", "worker_stopped", "failed"]
+    reason: Literal["closed", "abandoned", "failed"]
     message: str = ""
 
 

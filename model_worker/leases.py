@@ -25,7 +25,8 @@ _LEASE: Final = int(1000 * keys.LEASE_SECONDS)
 @dataclass
 class Lease:
     """A session that is held. `fence` is its fencing token, 1 for its first owner; `kv_bytes` what
-    it takes; `turn` its place in the queue; `inbox_from` and `frames_from` are stream ids after which it is read."""
+    it takes; `turn` its place in the queue; `inbox_from` and `frames_from` are stream ids after
+    which it is read."""
 
     session: str
     worker: str

@@ -21,14 +21,16 @@ _LOOKED_AT: Final = 32
 
 
 class Line:
-    """needed: the KV bytes of a session, ValueError for one that cannot be. kv_bytes and
-    max_sessions: what all sessions may take together."""
+    """needed: the KV bytes of a session, ValueError for one that cannot be. model: only this one's
+    sessions are taken over from other workers. kv_bytes and max_sessions: what all sessions may
+    take together."""
 
     def __init__(
         self,
         client: "Redis",
         leases: Leases,
         needed: Callable[[OpenSession], int],
+        model: str,
         *,
         kv_bytes: int,
         max_sessions: int,
@@ -36,6 +38,7 @@ class Line:
         self._client = client
         self._leases = leases
         self._needed = needed
+        self._model = model
         self._kv_bytes = kv_bytes
         self._max_sessions = max_sessions
         self._seen_at: dict[str, float] = {}
@@ -76,6 +79,8 @@ class Line:
             record = self._read(session, data)
             if record is None or record.protocol != PROTOCOL:
                 continue  # a worker of the gateway's version takes it
+            if record.opened is not None and record.opened.model != self._model:
+                continue
             needed = self._bytes(record.wanted)
             if self.free < needed <= self._kv_bytes:
                 return None

@@ -13,7 +13,6 @@ from messages.frames import Frame
 from messages.keys import RING
 from messages.sessions import OpenSession
 
-
 MOST_ORDERS: Final = 1024
 
 

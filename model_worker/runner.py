@@ -60,8 +60,8 @@ class Runner:
         max_batch: int = 16,
         max_answers: int = 16,
     ) -> None:
-        """`name` is the worker's. `max_batch` frames of all sessions pass the model together at most, and `max_answers`
-        answers are written at a time; more wait by their age."""
+        """`name` is the worker's. `max_batch` frames of all sessions pass the model together at
+        most, and `max_answers` answers are written at a time; more wait by their age."""
         self._engine = engine
         self._emit = emit
         self._admission = admission
@@ -185,6 +185,8 @@ class Runner:
                 view.cap_tokens,
                 seat.kv_bytes,
                 self._name,
+                self._engine.frame_size,
+                self._engine.max_pixels,
             )
         )
 

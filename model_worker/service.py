@@ -104,7 +104,12 @@ class Service:
             return engine.session_bytes(budget, wanted.instructions or "")
 
         self._line = Line(
-            client, self._leases, needed, kv_bytes=kv_bytes, max_sessions=settings.max_sessions
+            client,
+            self._leases,
+            needed,
+            engine.name,
+            kv_bytes=kv_bytes,
+            max_sessions=settings.max_sessions,
         )
         self._reader = Reader(client, self._leases, self._line, self._mailbox, lambda lease: None)
         self._writer = Writer(

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 UNKNOWN_SESSION: Final = 4404
 _NORMAL: Final = 1000
 _OUR_FAULT: Final = 1011
+_RESTART: Final = 1012
 _TRY_AGAIN: Final = 1013
 _CLOSE_SECONDS: Final = 5.0
 
@@ -34,7 +35,7 @@ async def converse(
     """
     await accept(websocket)
     try:
-        session = sessions.find(identity, caller)
+        session = await sessions.find(identity, caller)
     except ClientError as error:
         await _send(websocket, {"event_id": "event_0", **error_event(error, None)})
         await websocket.close(UNKNOWN_SESSION, "unknown session")
@@ -87,6 +88,8 @@ async def _tell(websocket: WebSocket, subscription: Subscription) -> None:
     async with asyncio.timeout(_CLOSE_SECONDS):
         if subscription.overflowed:
             await websocket.close(_TRY_AGAIN, "events were read too slowly")
+        elif subscription.leaving:
+            await websocket.close(_RESTART, "this gateway stops: connect again")
         else:
             await websocket.close(_NORMAL, "the session was closed")
 

@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from msgspec import UNSET, UnsetType
+
 from messages.workers import WorkerCard
 from server.shapes import Camera, Memory, Part
 
@@ -54,6 +56,13 @@ class SdpAnswer(Part):
     type: Literal["answer"]
 
 
+class WaitingPlace(Part):
+    """Where no worker has room: how many wait before, and what keeps the place."""
+
+    queue_position: int
+    ticket: str
+
+
 class ErrorBody(Part):
     """What is wrong, and what to change."""
 
@@ -61,6 +70,7 @@ class ErrorBody(Part):
     code: str
     message: str
     param: str | None
+    lookback: WaitingPlace | UnsetType = UNSET
 
 
 class ErrorReply(Part):

@@ -6,6 +6,7 @@ WORKDIR /app
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY benchmarks benchmarks
 COPY broker broker
+COPY clients/python clients/python
 COPY lookback lookback
 COPY messages messages
 COPY model_worker model_worker
@@ -13,6 +14,7 @@ COPY server server
 COPY training training
 RUN PIP_EXTRA_INDEX_URL=$TORCH_INDEX pip install --no-cache-dir -e .
 COPY client_web client_web
+COPY clients/js clients/js
 COPY models models
 COPY samples samples
 RUN useradd --create-home lookback && install -d -o lookback /home/lookback/.cache /home/lookback/.cache/huggingface

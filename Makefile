@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install run test check format docs train bench
+.PHONY: help install run test fuzz check format docs train bench
 
 help:  ## This list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -25,6 +25,10 @@ run: install  ## Start Lookback and print its address; ARGS="--port 9000 --model
 test: install  ## Install what the tests need and run them; ARGS="tests/server -k offer"
 	@.ci/packages chromium ffmpeg redis-server emoji gstreamer
 	@$(BIN)/python -m pytest $(ARGS)
+
+fuzz: install  ## Throw 3,000 hostile inputs at each of the gateway's doors; ARGS="-k offer"
+	@LOOKBACK_FUZZ_EXAMPLES=$${LOOKBACK_FUZZ_EXAMPLES:-3000} \
+	  $(BIN)/python -m pytest --timeout 3600 tests/server/test_fuzz_*.py $(ARGS)
 
 check: install node_modules/.installed  ## Style and types of the Python and of the page
 	$(BIN)/ruff check .

@@ -8,11 +8,12 @@ are an `OptionError`.
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import compress, endless, ingest, sessions, ttft
+from benchmarks import compress, endless, gateway, ingest, sessions, ttft
 
 BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
     "compress": compress.run,
     "endless": endless.run,
+    "gateway": gateway.run,
     "ingest": ingest.run,
     "sessions": sessions.run,
     "ttft": ttft.run,

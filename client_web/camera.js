@@ -2,8 +2,11 @@
  * Where pictures come from: a camera, a screen, or the sample clip.
  */
 
+import { captureWishes } from "../clients/js/index.js";
 import { InsecureContext, Unsupported } from "./errors.js";
-import { address } from "./session.js";
+import { address } from "./page.js";
+
+/** @typedef {import("../clients/js/index.js").Wanted} Wanted */
 
 /**
  * @typedef {object} Source
@@ -12,8 +15,6 @@ import { address } from "./session.js";
  * @property {() => Promise<void>} play Called once the far end is ready for pictures.
  * @property {() => void} stop
  */
-
-const PICTURE = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
 
 /** @returns {MediaDevices} */
 function devices() {
@@ -43,25 +44,30 @@ function live(kind, stream, preview) {
 
 /**
  * @param {HTMLVideoElement} preview
+ * @param {Wanted | null} wanted What pictures the model takes, where that is known yet.
  * @param {string} [id] Of one camera; otherwise the one that looks away from the user.
  * @returns {Promise<Source>}
  */
-export async function openCamera(preview, id) {
+export async function openCamera(preview, wanted, id) {
   const which = id ? { deviceId: { exact: id } } : { facingMode: { ideal: "environment" } };
-  const stream = await devices().getUserMedia({ video: { ...PICTURE, ...which }, audio: false });
+  const video = { ...captureWishes(wanted), ...which };
+  const stream = await devices().getUserMedia({ video, audio: false });
   return live("camera", stream, preview);
 }
 
 /**
+ * A screen comes in its own size: it is made smaller on its way, as far as letters stay legible.
  * @param {HTMLVideoElement} preview
+ * @param {Wanted | null} wanted
  * @returns {Promise<Source>}
  */
-export async function openScreen(preview) {
+export async function openScreen(preview, wanted) {
   const media = devices();
   if (!media.getDisplayMedia) {
     throw new Unsupported("This browser cannot share a screen. Use the camera or the sample clip.");
   }
-  const stream = await media.getDisplayMedia({ video: { frameRate: { ideal: 15 } }, audio: false });
+  const { frameRate } = captureWishes(wanted);
+  const stream = await media.getDisplayMedia({ video: { frameRate }, audio: false });
   return live("screen", stream, preview);
 }
 

@@ -2,31 +2,27 @@
  * The conversation: questions, and answers in their order, as they are written.
  */
 
+import { AnswerFailed, ConnectionFailed, LookbackError, SessionClosed } from "../clients/js/index.js";
 import { clock, duration } from "./units.js";
 
-/** @typedef {import("./realtime.js").ServerEvent} ServerEvent */
-/** @typedef {import("./realtime.js").Response} Response */
-/** @typedef {import("./realtime.js").About} About */
+/** @typedef {import("../clients/js/index.js").Answer} Answer */
+/** @typedef {import("../clients/js/index.js").About} About */
 
 /**
- * An answer that is awaited or being written.
- * @typedef {object} Writing
+ * An answer and where it stands.
+ * @typedef {object} Entry
+ * @property {Answer} answer
  * @property {HTMLElement} question
  * @property {HTMLElement} entry
  * @property {HTMLElement} text
- * @property {string} written
- * @property {string | null} id Of the response, once the server has named it.
- * @property {string[]} events Ids of the events that asked for it.
- * @property {number} ahead Questions that are answered first.
- * @property {Set<string>} behind Ids of the responses that were asked for later.
+ * @property {number} ahead What was last told of the answers that come first.
  */
 
 /**
- * @param {Response} response
+ * @param {About} about
  * @returns {string} What the answer rests on.
  */
-function basis(response) {
-  const { span, newest_frame_age: age, ttft_seconds: first } = response.lookback ?? {};
+function basis({ span, newest_frame_age: age, ttft_seconds: first }) {
   const parts = [];
   if (span) parts.push(`Rests on ${clock(span[0])}–${clock(span[1])} of video`);
   if (age !== undefined && age !== null) parts.push(`newest frame ${duration(age)} old`);
@@ -42,21 +38,39 @@ function place(ahead) {
   return ahead === 1 ? "one answer comes before it." : `${ahead} answers come before it.`;
 }
 
+/**
+ * @param {Answer} answer One that has ended.
+ * @returns {{text: string, footnote: string, kind: string}} `kind`: a class name, or none.
+ */
+function ended({ status, text, about, error }) {
+  const why = basis(about);
+  const after = (/** @type {string} */ words) => (why ? `${words} · ${why}` : words);
+  if (status === "cancelled") return { text, footnote: after("Stopped"), kind: "stopped" };
+  if (status === "incomplete") return { text, footnote: after("Cut at the length limit"), kind: "" };
+  if (status !== "failed") return { text, footnote: why, kind: "" };
+  const message = error instanceof LookbackError ? error.message : String(error);
+  if (error instanceof AnswerFailed) return { text, footnote: message, kind: "failed" };
+  const broken = error instanceof ConnectionFailed || error instanceof SessionClosed;
+  if (broken) return { text, footnote: `Not finished: ${message}`, kind: "failed" };
+  return { text: message, footnote: "", kind: "failed" };
+}
+
 const FORGOTTEN = "What was said above is forgotten, for want of room. What was seen is not.";
 
 export class Chat {
-  /** @type {Writing[]} In the order in which they were asked for. */
-  #writings = [];
+  /** @type {Entry[]} In the order in which they were asked for. */
+  #open = [];
   /** @type {HTMLElement[]} The questions that this memory has answered. */
   #turns = [];
   /** @type {HTMLElement | null} Stands between the turns that are forgotten and the others. */
   #border = null;
+  #writing = false;
 
   /**
    * @param {HTMLElement} log Takes one child for each entry.
    * @param {HTMLElement} announcer A live region: screen readers hear whole answers, not pieces.
-   * @param {(writing: boolean) => void} onWriting Told when the first one is awaited and when
-   *   none is any more.
+   * @param {(writing: boolean) => void} onWriting Told when the first answer that was asked for
+   *   here is awaited, and when none is any more.
    */
   constructor(log, announcer, onWriting) {
     this.log = log;
@@ -64,14 +78,9 @@ export class Chat {
     this.onWriting = onWriting;
   }
 
-  /** Whether an answer is awaited or being written. */
+  /** Whether an answer that was asked for here is awaited or being written. */
   get writing() {
-    return this.#writings.length > 0;
-  }
-
-  /** @returns {string | null} The id of the answer being written, where it is known. */
-  get responseId() {
-    return this.#writings[0]?.id ?? null;
+    return this.#open.some(({ answer }) => answer.mine);
   }
 
   /** A new memory, to which nothing was said yet. */
@@ -81,17 +90,27 @@ export class Chat {
   }
 
   /**
-   * @param {string} text
-   * @param {string[]} events Ids of the events that carried it.
+   * Shows a question and its answer, here and now and until it ends.
+   * @param {Answer} answer
    */
-  ask(text, events) {
-    const question = this.#add("question", text);
+  show(answer) {
+    const question = this.#add("question", answer.question);
+    if (!answer.mine) {
+      question.classList.add("other");
+      question.title = "Asked by somebody else";
+    }
     const entry = this.#add("answer", "");
     entry.classList.add("writing");
-    const line = /** @type {HTMLElement} */ (entry.querySelector("p"));
-    const [id, behind] = [null, new Set()];
-    this.#writings.push({ question, entry, text: line, written: "", id, events, ahead: 0, behind });
-    if (this.#writings.length === 1) this.onWriting(true);
+    const text = /** @type {HTMLElement} */ (entry.querySelector("p"));
+    const shown = { answer, question, entry, text, ahead: 0 };
+    this.#open.push(shown);
+    answer.onChange(() => this.#draw(shown));
+    this.#draw(shown);
+  }
+
+  /** Stops the first answer that was asked for here. */
+  stop() {
+    this.#open.find(({ answer }) => answer.mine)?.answer.cancel();
   }
 
   /**
@@ -104,147 +123,72 @@ export class Chat {
     return this.#add("note", text);
   }
 
-  /**
-   * Ends all answers that are awaited or being written.
-   * @param {string} why
-   */
-  interrupt(why) {
-    for (const writing of [...this.#writings]) {
-      this.#finish(writing, `Not finished: ${why}`, "failed");
+  /** @param {Entry} shown */
+  #draw(shown) {
+    const { answer } = shown;
+    if (answer.done) {
+      if (this.#open.includes(shown)) this.#finish(shown);
+    } else {
+      this.#write(shown, answer.text);
+      this.#wait(shown);
     }
+    this.#remember(shown);
+    if (this.#writing !== this.writing) this.onWriting((this.#writing = this.writing));
   }
 
-  /**
-   * @param {ServerEvent} event
-   * @returns {boolean} Whether it was about an answer.
-   */
-  hear(event) {
-    if (event.type === "error" && event.error) {
-      const blamed = event.error.event_id ?? "";
-      const writing = this.#writings.find((one) => one.events.includes(blamed));
-      if (!writing) return false;
-      this.#write(writing, event.error.message);
-      this.#finish(writing, "", "failed");
-      return true;
-    }
-    if (!/^(lookback\.)?response\./.test(event.type)) return false;
-    if (event.type === "response.created" && event.response) this.#created(event.response);
-    if (event.type === "response.done" && event.response) this.#advance(event.response.id);
-    const id = event.response?.id ?? event.response_id;
-    const writing = this.#writings.find((one) => one.id === id);
-    if (!writing) return true;
-    if (event.type === "lookback.response.started" && event.lookback) {
-      this.#wait(writing, 0);
-      this.#remember(writing, event.lookback);
-    } else if (event.type === "response.output_text.delta") {
-      this.#write(writing, writing.written + (event.delta ?? ""));
-    } else if (event.type === "response.output_text.done") {
-      // The whole text mends what a broken connection has swallowed.
-      if (event.text) this.#write(writing, event.text);
-    } else if (event.type === "response.done" && event.response) {
-      this.#done(writing, event.response);
-    }
-    return true;
-  }
-
-  /** @param {Response} response */
-  #created(response) {
-    for (const one of this.#writings) {
-      if (one.id !== null) one.behind.add(response.id);
-    }
-    const asked = response.metadata?.asked ?? "";
-    const writing = this.#writings.find((one) => one.id === null && one.events.includes(asked));
-    if (!writing) return;
-    writing.id = response.id;
-    this.#wait(writing, response.lookback?.queue_position ?? 0);
-  }
-
-  /**
-   * Those that wait for an answer have one less before them.
-   * @param {string} ended The id of a response.
-   */
-  #advance(ended) {
-    for (const one of this.#writings) {
-      const before = one.id !== ended && !one.behind.has(ended);
-      if (one.ahead > 0 && before) this.#wait(one, one.ahead - 1);
-    }
-  }
-
-  /**
-   * @param {Writing} writing
-   * @param {number} ahead
-   */
-  #wait(writing, ahead) {
-    writing.ahead = ahead;
-    this.#footnote(writing, ahead > 0 ? `Waiting: ${place(ahead)}` : "");
+  /** @param {Entry} shown */
+  #wait(shown) {
+    const { ahead } = shown.answer;
+    if (ahead === shown.ahead) return;
+    shown.ahead = ahead;
+    this.#footnote(shown, ahead > 0 ? `Waiting: ${place(ahead)}` : "");
     if (ahead > 0) this.announcer.textContent = `Your question waits: ${place(ahead)}`;
   }
 
   /**
    * The border goes to where this answer's knowledge of the conversation begins.
-   * @param {Writing} writing
-   * @param {About} about
+   * @param {Entry} shown
    */
-  #remember(writing, about) {
-    const turns = about.turns_forgotten ?? 0;
+  #remember({ answer, question }) {
+    const turns = answer.about.turns_forgotten;
+    if (turns === undefined || turns === null || answer.done) return;
     if (turns === 0) {
       this.#border?.remove();
       this.#border = null;
       return;
     }
     if (!this.#border) this.#border = this.note(FORGOTTEN);
-    (this.#turns[turns] ?? writing.question).before(this.#border);
+    const first = this.#turns[turns] ?? question;
+    if (first.previousElementSibling !== this.#border) first.before(this.#border);
   }
 
   /**
-   * @param {Writing} writing
+   * @param {Entry} shown
    * @param {string} text
    */
-  #write(writing, text) {
-    writing.written = text;
-    writing.text.textContent = text.trimStart();
+  #write({ text: line }, text) {
+    const written = text.trimStart();
+    if (line.textContent === written) return;
+    line.textContent = written;
     this.#reveal();
   }
 
-  /**
-   * @param {Writing} writing
-   * @param {Response} response
-   */
-  #done(writing, response) {
-    const about = basis(response);
-    if (["completed", "incomplete"].includes(response.status)) this.#turns.push(writing.question);
-    const why = response.status_details?.message ?? response.lookback?.message;
-    if (response.status === "failed") {
-      const words = why ? `The answer failed: ${why}` : "The answer failed. Ask again.";
-      this.#finish(writing, words, "failed");
-    } else if (response.status === "cancelled") {
-      this.#finish(writing, about ? `Stopped · ${about}` : "Stopped", "stopped");
-    } else if (response.status === "incomplete") {
-      const words = "Cut at the length limit";
-      this.#finish(writing, about ? `${words} · ${about}` : words, "");
-    } else {
-      this.#finish(writing, about, "");
-    }
-  }
-
-  /**
-   * @param {Writing} writing
-   * @param {string} footnote
-   * @param {string} kind A class name, or none.
-   */
-  #finish(writing, footnote, kind) {
-    const { entry, written } = writing;
+  /** @param {Entry} shown */
+  #finish(shown) {
+    const { answer, entry, question } = shown;
+    const { text, footnote, kind } = ended(answer);
+    this.#open = this.#open.filter((one) => one !== shown);
+    if (["completed", "incomplete"].includes(answer.status)) this.#turns.push(question);
+    this.#write(shown, text);
     entry.classList.remove("writing");
     if (kind) entry.classList.add(kind);
-    this.#footnote(writing, footnote);
-    this.announcer.textContent = [written.trim(), footnote].filter(Boolean).join(" ");
-    this.#writings = this.#writings.filter((one) => one !== writing);
+    this.#footnote(shown, footnote);
+    this.announcer.textContent = [text.trim(), footnote].filter(Boolean).join(" ");
     this.#reveal();
-    if (this.#writings.length === 0) this.onWriting(false);
   }
 
   /**
-   * @param {Writing} writing
+   * @param {Entry} shown
    * @param {string} text Or none.
    */
   #footnote({ entry }, text) {

@@ -4,26 +4,7 @@
 
 import { clock, number, size } from "./units.js";
 
-/**
- * As the server sends it. Times and spans are in seconds of stream time, lengths in tokens.
- * @typedef {object} DescriptionEvent
- * @property {number[]} frames Times of all frames with a kept token, rising.
- * @property {number} patches Of a frame: rows x columns of the picture, then text around it.
- * @property {number} rows
- * @property {number} columns
- * @property {string} shares Base64; a byte for each patch, frame by frame: 255 where all layers
- *   and heads keep it.
- * @property {number} tokens
- * @property {number} budget_tokens
- * @property {number} cap_tokens
- * @property {number} kv_bytes
- * @property {number} bytes_per_token
- * @property {[number, number] | null} span
- * @property {number} next_compression_tokens
- * @property {number | null} next_compaction_positions
- * @property {number} compressions
- * @property {number} position_compactions
- */
+/** @typedef {import("../clients/js/index.js").Description} Described */
 
 const WHOLE = 255;
 
@@ -51,7 +32,7 @@ function bytes(base64) {
 }
 
 export class Description {
-  /** @param {DescriptionEvent} told */
+  /** @param {Described} told */
   constructor(told) {
     this.told = told;
     this.frames = told.frames;

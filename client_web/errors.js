@@ -1,31 +1,8 @@
 /**
- * What can go wrong, and the words for it. Every message says what happened and what to do.
+ * What can go wrong on the page, and the words for it: what happened and what to do.
  */
 
-/** An answer of the server that is no success. */
-export class ApiError extends Error {
-  /**
-   * @param {number} status HTTP status.
-   * @param {string} message In words, from the server.
-   * @param {string} code The server's short name for it.
-   * @param {number | null} retryAfter Seconds after which to try again, where the server says so.
-   */
-  constructor(status, message, code = "", retryAfter = null) {
-    super(message);
-    this.name = "ApiError";
-    this.status = status;
-    this.code = code;
-    this.retryAfter = retryAfter;
-  }
-}
-
-/** No answer at all. */
-export class Unreachable extends Error {
-  constructor() {
-    super("The server cannot be reached.");
-    this.name = "Unreachable";
-  }
-}
+import { ApiError, LookbackError, Unreachable } from "../clients/js/index.js";
 
 /** The browser keeps cameras away from pages that are neither HTTPS nor on this machine. */
 export class InsecureContext extends Error {
@@ -80,7 +57,10 @@ export function words(error, during = "server") {
   if (error instanceof Unreachable) {
     return "The server cannot be reached. Is “lookback serve” still running?";
   }
-  if (error instanceof ApiError || error instanceof Unsupported) return error.message;
+  if (error instanceof ApiError && error.status === 401) {
+    return "This gateway wants a key. Press the button again to give one.";
+  }
+  if (error instanceof LookbackError || error instanceof Unsupported) return error.message;
   const table = { camera: CAMERA_WORDS, screen: SCREEN_WORDS, sample: {}, server: {} }[during];
   if (error instanceof DOMException) {
     const known = /** @type {Record<string, string>} */ (table)[error.name];

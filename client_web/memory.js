@@ -7,8 +7,8 @@ import { Axis, drawPatches, drawStrip } from "./heatmap.js";
 import { find } from "./page.js";
 import { clock } from "./units.js";
 
-/** @typedef {import("./description.js").DescriptionEvent} DescriptionEvent */
-/** @typedef {import("./realtime.js").ServerEvent} ServerEvent */
+/** @typedef {import("../clients/js/index.js").Description} Described */
+/** @typedef {import("../clients/js/index.js").ServerEvent} ServerEvent */
 
 const PERIOD = 1000; // milliseconds
 const PATIENCE = 5000; // milliseconds until an unanswered request is made again
@@ -90,7 +90,7 @@ export class MemoryPanel {
     this.#asked = this.ask() ?? "";
   }
 
-  /** @param {DescriptionEvent} told */
+  /** @param {Described} told */
   #show(told) {
     this.#description = new Description(told);
     this.#draw();

@@ -5,13 +5,13 @@
 import { History } from "./history.js";
 import { clock, duration, number, size } from "./units.js";
 
-/** @typedef {import("./realtime.js").Memory} Memory */
-/** @typedef {import("./session.js").Session} Session */
+/** @typedef {import("../clients/js/index.js").Memory} Memory */
+/** @typedef {import("../clients/js/index.js").SessionDescription} SessionDescription */
 
 export class Meter {
   /** @type {Memory | null} */
   #memory = null;
-  /** @type {Session | null} */
+  /** @type {SessionDescription | null} */
   #session = null;
   #heardAt = 0;
 
@@ -32,7 +32,7 @@ export class Meter {
     return this.#memory?.frames_seen ?? 0;
   }
 
-  /** @param {Session | null} session Null while there is no memory. */
+  /** @param {SessionDescription | null} session Null while there is no memory. */
   open(session) {
     this.#session = session;
     this.#memory = null;

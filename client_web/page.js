@@ -1,5 +1,5 @@
 /**
- * The elements of index.html, found by id.
+ * The elements of index.html, found by id, and the addresses beside it.
  */
 
 /**
@@ -12,4 +12,12 @@ export function find(id, type) {
   const element = document.getElementById(id);
   if (!(element instanceof type)) throw new Error(`index.html has no ${type.name} “${id}”`);
   return element;
+}
+
+/**
+ * @param {string} path Below the page's own address.
+ * @returns {URL}
+ */
+export function address(path) {
+  return new URL(path, document.baseURI);
 }

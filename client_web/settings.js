@@ -4,7 +4,7 @@
 
 import { find } from "./page.js";
 
-/** @typedef {import("./session.js").SessionOptions} SessionOptions */
+/** @typedef {import("../clients/js/index.js").SessionOptions} SessionOptions */
 
 export class Settings {
   #instructions = find("instructions", HTMLTextAreaElement);

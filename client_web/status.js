@@ -4,12 +4,13 @@
 
 import { find } from "./page.js";
 
-/** @typedef {import("./connection.js").State} State */
+/** @typedef {import("../clients/js/index.js").State} State */
 /** @typedef {"link" | "problem"} Topic A notice about the link goes when the link is back. */
 
 /** @type {Record<State, string>} */
 const STATE_WORDS = {
   idle: "Not watching",
+  open: "Not watching",
   opening: "Opening a memory…",
   waiting: "Waiting for the model…",
   full: "Waiting for a free place…",
@@ -32,13 +33,15 @@ export class Status {
 
   /**
    * @param {State} state
-   * @param {string} still Why no pictures come although the link stands, or nothing.
+   * @param {string} instead What is so although the link stands, or nothing.
+   * @param {boolean} flowing Whether pictures come.
    */
-  show(state, still) {
+  show(state, instead, flowing) {
     const words = /** @type {HTMLElement} */ (this.#state.firstElementChild);
-    const paused = state === "live" && still !== "";
-    words.textContent = paused ? still : STATE_WORDS[state];
-    this.#state.dataset.state = paused ? "still" : state;
+    const stands = state === "live" || state === "open";
+    const text = (stands && instead) || STATE_WORDS[state];
+    if (words.textContent !== text) words.textContent = text;
+    this.#state.dataset.state = stands ? (flowing ? "live" : "still") : state;
   }
 
   /**

@@ -2,7 +2,15 @@
  * Questions to tap instead of typing, fitting what is being watched.
  */
 
-/** @typedef {import("./session.js").SampleQuestion} SampleQuestion */
+import { address } from "./page.js";
+
+/**
+ * A question that fits the sample clip.
+ * @typedef {object} SampleQuestion
+ * @property {number} at Seconds into the clip.
+ * @property {string} question
+ * @property {string} expected
+ */
 
 const SMALL_WORLD = [
   "What is it now?",
@@ -21,6 +29,16 @@ const ANY_WORLD = [
 ];
 
 const SHOWN = 5;
+
+/** @returns {Promise<SampleQuestion[]>} None where the server has no list. */
+export async function sampleQuestions() {
+  try {
+    const list = await (await fetch(address("sample.json"))).json();
+    return Array.isArray(list.questions) ? list.questions : [];
+  } catch {
+    return [];
+  }
+}
 
 export class Suggestions {
   /** @type {SampleQuestion[] | null} */

@@ -7,6 +7,7 @@ import { words } from "./errors.js";
 import { find } from "./page.js";
 import { WakeLock } from "./wakelock.js";
 
+/** @typedef {import("../clients/js/index.js").Wanted} Wanted */
 /** @typedef {import("./camera.js").Source} Source */
 
 /**
@@ -21,6 +22,8 @@ import { WakeLock } from "./wakelock.js";
 const KINDS = /** @type {const} */ (["camera", "screen", "sample"]);
 
 export class Viewer {
+  /** @type {Wanted | null} What pictures the model takes, once that is known. */
+  wanted = null;
   /** @type {Source | null} */
   #source = null;
   // Every press of a button has a new number; what an older one began ends quietly.
@@ -68,6 +71,13 @@ export class Viewer {
     }
   }
 
+  /** Another device is the camera now. */
+  release() {
+    this.#press++;
+    this.#release();
+    this.#draw();
+  }
+
   /**
    * @param {Source["kind"]} kind
    * @param {string} [camera] The id of one camera.
@@ -103,8 +113,8 @@ export class Viewer {
    * @returns {Promise<Source>}
    */
   #open(kind, camera) {
-    if (kind === "camera") return openCamera(this.#preview, camera);
-    if (kind === "screen") return openScreen(this.#preview);
+    if (kind === "camera") return openCamera(this.#preview, this.wanted, camera);
+    if (kind === "screen") return openScreen(this.#preview, this.wanted);
     return openSample(this.#preview, () => this.#draw());
   }
 
@@ -128,10 +138,8 @@ export class Viewer {
   }
 
   #stop() {
-    this.#press++;
-    this.#release();
+    this.release();
     this.handlers.onStop();
-    this.#draw();
   }
 
   #release() {

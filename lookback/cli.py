@@ -2,16 +2,22 @@
 
 import asyncio
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
+from lookback import keys
 from lookback.flags import BROKER, LISTEN, MODEL, takes
 from lookback.part import EXIT_UNUSABLE
 from lookback.settings import ServeSettings
+
+UNREADABLE = (ValidationError, SettingsError)
+SECRETS = ("broker_url", "ice_servers", "token_secret", "turn_secret")
 
 app = typer.Typer(
     help="Ask a live camera about anything it has seen, in memory that never grows.",
@@ -26,17 +32,24 @@ Clip = Annotated[Path, typer.Argument(help="A video file.")]
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "objects.mp4"
 
+app.add_typer(keys.app, name="keys")
+
 
 def _fail(message: str, status: int = 1) -> NoReturn:
     typer.echo(f"lookback: {message}", err=True)
     raise typer.Exit(status)
 
 
-def _said(error: ValidationError) -> str:
-    lines = [
-        f"LOOKBACK_{'_'.join(map(str, fault['loc'])).upper()}={fault['input']!r}: {fault['msg']}"
-        for fault in error.errors()
-    ]
+def _said(error: ValidationError | SettingsError) -> str:
+    if isinstance(error, SettingsError):
+        # It is about a value that should be JSON; what else it knows may be secret.
+        named = re.search(r'field "(\w+)"', str(error))
+        return f"LOOKBACK_{named[1].upper() if named else '*'} is no JSON."
+    lines = []
+    for fault in error.errors():
+        name = f"LOOKBACK_{'_'.join(map(str, fault['loc'])).upper()}"
+        shown = "" if fault["loc"][:1] and fault["loc"][0] in SECRETS else f"={fault['input']!r}"
+        lines.append(f"{name}{shown}: {fault['msg']}")
     return "a setting cannot be used. " + "; ".join(lines)
 
 
@@ -45,11 +58,19 @@ def _said(error: ValidationError) -> str:
 def serve() -> None:
     """Run broker, gateway and worker as one service on this machine."""
     from lookback.serve import serve as run
+    from server.access_settings import AccessSettings
+    from server.api_keys import KeysError, read
+    from server.hosts import ExposedError, check_exposure
 
     try:
-        settings = ServeSettings()
-    except ValidationError as error:
+        settings, access = ServeSettings(), AccessSettings()
+        check_exposure(access)
+        if access.api_keys_file is not None:
+            read(access.api_keys_file)  # before anything is started
+    except UNREADABLE as error:
         _fail(_said(error), 2)
+    except (ExposedError, KeysError) as error:
+        _fail(str(error), EXIT_UNUSABLE)
     raise typer.Exit(asyncio.run(run(settings)))
 
 
@@ -63,7 +84,7 @@ def gateway() -> None:
 
     try:
         run(GatewaySettings())
-    except ValidationError as error:
+    except UNREADABLE as error:
         _fail(_said(error), EXIT_UNUSABLE)
     except BrokerError as error:
         _fail(str(error))
@@ -80,7 +101,7 @@ def worker() -> None:
 
     try:
         settings = WorkerSettings()
-    except ValidationError as error:
+    except UNREADABLE as error:
         _fail(_said(error), EXIT_UNUSABLE)
     status = run(settings)
     sys.stderr.flush()
@@ -122,7 +143,7 @@ def ask(
                 max_tokens=max_tokens,
             )
         )
-    except ValidationError as error:
+    except UNREADABLE as error:
         _fail(_said(error), 2)
     except AskError as error:
         _fail(str(error))

@@ -28,6 +28,15 @@ BROKER: Flags = {
 LISTEN: Flags = {
     "host": Annotated[str | None, typer.Option(help="The address to listen on.")],
     "port": Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.")],
+    "api_keys_file": Annotated[
+        Path | None,
+        typer.Option(help="Let in by these API keys only (`lookback keys`)."),
+    ],
+}
+KEYS: Flags = {
+    "api_keys_file": Annotated[
+        Path | None, typer.Option("--file", help="Where the keys are kept.")
+    ],
 }
 MODEL: Flags = {
     "model": Annotated[

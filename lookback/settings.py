@@ -29,6 +29,21 @@ class ServeSettings(BaseSettings):
         return local.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
 
 
+class KeysSettings(BaseSettings):
+    """Where `lookback keys` keeps them; None: in the user's own folder for settings."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOKBACK_", frozen=True, extra="ignore")
+
+    api_keys_file: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file, by a name that stays right wherever a gateway is started."""
+        config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+        path = self.api_keys_file or Path(config) / "lookback" / "keys.json"
+        return path.expanduser().absolute()
+
+
 def apply_profile(path: Path) -> None:
     """Take a profile's `LOOKBACK_*` lines as defaults: variables that are set already stay.
 

@@ -48,6 +48,8 @@ class SessionRecord(msgspec.Struct, frozen=True, tag="session.record"):
     """The id of the SessionOpened on the session's event stream."""
     owner: str | None = None
     """Whose key made it; None where keys are not asked for."""
+    party: str = ""
+    """Whose limits it counts against."""
 
 
 class SessionRefused(msgspec.Struct, frozen=True, tag="session.refused"):

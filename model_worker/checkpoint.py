@@ -17,6 +17,7 @@ from transformers.utils import is_flash_attn_2_available, logging
 
 from model_worker.device import free_bytes
 from model_worker.errors import ModelError
+from model_worker.fingerprint import fingerprint
 from model_worker.hub import resolve_folder
 from model_worker.quantization import find_quantizer
 from model_worker.weights import check_finite, check_loaded, count_parameters
@@ -44,6 +45,7 @@ class Checkpoint:
     chat_template: str | None  # None: the tokenizer's own
     preprocessing: dict[str, Any]  # how pictures become pixel values; may be empty
     measured: dict[str, str] = field(default_factory=dict)  # see _read_measured
+    identity: str = ""  # a hash, see fingerprint; of a description without weights none
 
 
 def read_model_type(folder: Path) -> str:
@@ -107,6 +109,7 @@ def load_checkpoint(
         chat_template=template,
         preprocessing=preprocessing,
         measured=_read_measured(folder),
+        identity=fingerprint(folder, preprocessing),
     )
 
 

@@ -1,5 +1,7 @@
 """The engine: one loaded checkpoint that opens sessions. It knows no broker and no HTTP."""
 
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,11 +11,16 @@ from model_worker.checkpoint import ModelError, load_checkpoint, read_model_type
 from model_worker.device import free_bytes
 from model_worker.families import find_family
 from model_worker.families.base import FamilyAdapter
+from model_worker.identity import identify_template
 from model_worker.memory.cache import CacheShape
+from model_worker.memory.container import SnapshotError
 from model_worker.memory.policies import DEFAULT, POLICIES, make_policy
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.memory.pool import KVPool
 from model_worker.session import Session
+from model_worker.snapshot import Snapshot
+from model_worker.snapshot_header import ModelIdentity, Note, Option
+from model_worker.snapshot_reader import SnapshotReader
 from model_worker.timeline import Positions
 
 __all__ = ["Engine", "ModelError"]
@@ -163,6 +170,68 @@ class Engine:
             positions=positions,
             instructions=instructions,
         )
+
+    @cached_property
+    def identity(self) -> ModelIdentity:
+        """What a snapshot has to be of to be read here."""
+        weights, template = self.adapter.identity, identify_template(self.adapter)
+        return ModelIdentity(self.name, self.family, weights, template)
+
+    def snapshot(
+        self, session: Session, option: Option = "exact", notes: Mapping[str, Note] | None = None
+    ) -> Snapshot:
+        """What `session` holds now, as bytes; see `Snapshot`.
+
+        `option` "exact" goes on with the very same tokens, "8-bit" and "entropy" are smaller, see
+        `memory.codec`. `notes` are the caller's own and come back in the header. Raises
+        SnapshotError where the option is unknown or the policy is none of POLICIES.
+        """
+        return Snapshot(session, self.identity, option, notes)
+
+    def restore(self, source: bytes | Iterable[bytes] | SnapshotReader) -> Session:
+        """A session that goes on where the one in the snapshot stood.
+
+        Raises SnapshotError for what is no whole snapshot of this model, or has no room here ever,
+        and PoolFull where there is none now; then nothing has changed.
+        """
+        reader = source if isinstance(source, SnapshotReader) else SnapshotReader(source)
+        header = reader.header
+        instructions, timeline = header.conversation.instructions, header.timeline
+        reader.check_model(self.identity)
+        try:
+            shape = self._shape(header.shape.budget, instructions)
+        except ValueError as error:
+            raise SnapshotError(f"the snapshot's memory cannot be had here: {error}") from error
+        reader.check_shape(shape)
+        policy = reader.policy()
+        self._check_pool(shape)
+        try:
+            session = self.open_session(
+                budget_tokens=header.shape.budget,
+                policy=policy,
+                history_turns=header.conversation.history_turns,
+                longest_position=timeline.longest,
+                positions=timeline.mode,
+                instructions=instructions,
+            )
+        except ValueError as error:
+            raise SnapshotError(f"the snapshot's memory cannot be had here: {error}") from error
+        try:
+            reader.read_into(session, self.adapter)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _check_pool(self, shape: CacheShape) -> None:
+        """Raises SnapshotError for a memory that an empty pool has no room for."""
+        reserved, wanted = self.pool.bytes, shape.bytes(self.adapter.dtype)
+        if reserved is not None and wanted > reserved:
+            raise SnapshotError(
+                f"the snapshot's budget of {shape.budget} tokens takes {wanted / 1e6:.1f} MB and "
+                f"all sessions here have {reserved / 1e6:.1f} MB together: raise kv_bytes, or read "
+                "it on a larger worker"
+            )
 
     def _default_budget(self) -> int:
         """As many units as usual, or what the positions of a model with few leave room for."""

@@ -15,11 +15,12 @@ from model_worker.decoding import Sampling
 from model_worker.families.base import FamilyAdapter, Grid, Turn
 from model_worker.frame import Frame, FrameError, check_frame
 from model_worker.memory.cache import BoundedCache, CacheShape
-from model_worker.memory.description import MemoryDescription, kept_shares
+from model_worker.memory.description import MemoryDescription, describe
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.memory.pool import KVPool
 from model_worker.memory.view import MemoryView
 from model_worker.prompt import Moment, QuestionError, fit_turns, plan_prompt
+from model_worker.state import SessionState
 from model_worker.timeline import Positions, Timeline
 from model_worker.watch import Seen, Watch
 from model_worker.work import Piece, advance, run
@@ -66,7 +67,6 @@ class Session:
         self._policy = policy
         self._instructions = instructions
         self._cache: BoundedCache | None = BoundedCache(shape, adapter.dtype, adapter.device, pool)
-        self._kv_bytes = self._cache.kv_bytes
         longest = longest_position or adapter.longest_position
         self._timeline = Timeline(adapter, shape, longest, positions)
         self._turns: deque[Turn] = deque(maxlen=history_turns)
@@ -268,6 +268,38 @@ class Session:
             self._turns.append(Turn(answer.question, self._adapter.uncontrolled(answer.text)))
             self._turns_in_all += 1
 
+    @property
+    def cache(self) -> BoundedCache:
+        """The tensors of the memory. Raises RuntimeError once the session is closed."""
+        return self._open_cache()
+
+    @property
+    def state(self) -> SessionState:
+        """The rest. Frames of work that is not done yet and an answer in progress are not in it."""
+        return SessionState(
+            policy=self._policy,
+            timeline=self._timeline.state,
+            grid=self._grid,
+            frames=self._frames,
+            newest=self._newest,
+            pending=tuple(self._pending),
+            lengths=tuple(self._lengths),
+            instructions=self._instructions,
+            history_turns=self._turns.maxlen or 0,
+            turns=tuple(self._turns),
+            turns_in_all=self._turns_in_all,
+        )
+
+    def resume(self, state: SessionState) -> None:
+        """Go on from the state of a session that was opened as this one."""
+        assert (self._policy, self._instructions) == (state.policy, state.instructions)
+        self._timeline.resume(state.timeline)
+        self._grid, self._frames, self._newest = state.grid, state.frames, state.newest
+        self._pending = list(state.pending)
+        self._lengths.extend(state.lengths)
+        self._turns.extend(state.turns)
+        self._turns_in_all = state.turns_in_all
+
     # -- looking at it --------------------------------------------------------------------------
 
     @property
@@ -278,7 +310,7 @@ class Session:
             peak_tokens=cache.peak_length,
             cap_tokens=cache.shape.cap,
             budget_tokens=cache.shape.budget,
-            kv_bytes=self._kv_bytes,
+            kv_bytes=cache.kv_bytes,
             frames_seen=self._frames,
             compressions=cache.compressions,
             span=self._span() if self._frames else None,
@@ -286,28 +318,10 @@ class Session:
         )
 
     def _describe(self) -> MemoryDescription:
-        cache, grid = self._open_cache(), self._grid or Grid(0, 0, 0, 0)
-        kept = slice(0, cache.visual_length)
-        patch_count = self._adapter.unit_tokens(grid) if self._grid else 0
-        frames, shares = kept_shares(cache.patches[..., kept], cache.times[..., kept], patch_count)
-        return MemoryDescription(
-            frames=frames,
-            shares=shares,
-            rows=grid.rows,
-            columns=grid.columns,
-            tokens=cache.visual_length,
-            budget_tokens=cache.shape.budget,
-            cap_tokens=cache.shape.cap,
-            kv_bytes=self._kv_bytes,
-            bytes_per_token=self._kv_bytes // cache.shape.capacity,
-            span=self._span() if self._frames else None,
-            next_compression_tokens=cache.visual_room,
-            next_compaction_positions=(
-                self._timeline.left(self._fewest_tokens, grid) if self._grid else None
-            ),
-            compressions=cache.compressions,
-            position_compactions=cache.compactions,
-        )
+        grid, span = self._grid, self._span() if self._frames else None
+        sides = (grid.rows, grid.columns, self._adapter.unit_tokens(grid)) if grid else None
+        left = self._timeline.left(self._fewest_tokens, grid) if grid else None
+        return describe(self._open_cache(), sides, span, left)
 
     @property
     def transcript(self) -> list[Turn]:

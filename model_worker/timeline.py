@@ -11,13 +11,25 @@ from model_worker.memory.cache import BoundedCache, CacheShape
 Positions = Literal["native", "compact"]
 
 
-@dataclass
-class _Origin:
+@dataclass(frozen=True)
+class Origin:
     """From where positions along time are counted: a unit, its time and its position."""
 
     unit: int
     seconds: float
     position: int
+
+
+@dataclass(frozen=True)
+class TimelineState:
+    """All that a `Timeline` knows, so that another one can go on from it."""
+
+    mode: Positions
+    longest: int
+    units: int
+    highest: int
+    first: float
+    origin: Origin | None
 
 
 class Timeline:
@@ -35,10 +47,23 @@ class Timeline:
         self._shape = shape
         self._longest = longest
         self._mode = mode
-        self._origin: _Origin | None = None
+        self._origin: Origin | None = None
         self._first = 0.0
         self.units = 0
         self.highest = shape.prefix - 1
+
+    @property
+    def state(self) -> TimelineState:
+        """As it is now."""
+        return TimelineState(
+            self._mode, self._longest, self.units, self.highest, self._first, self._origin
+        )
+
+    def resume(self, state: TimelineState) -> None:
+        """Go on from a state of the same mode and range."""
+        assert (state.mode, state.longest) == (self._mode, self._longest)
+        self.units, self.highest = state.units, state.highest
+        self._first, self._origin = state.first, state.origin
 
     def place(
         self, unit: int, times: list[float], highest: int, grid: Grid
@@ -48,7 +73,7 @@ class Timeline:
         taken."""
         prefix = self._shape.prefix
         if self._origin is None:
-            self._origin, self._first = _Origin(0, times[0], prefix), times[0]
+            self._origin, self._first = Origin(0, times[0], prefix), times[0]
         origin = self._origin
         passed = self._adapter.time_position(unit - origin.unit, times[0] - origin.seconds, grid)
         start = highest + 1 if passed is None else origin.position + passed
@@ -70,7 +95,7 @@ class Timeline:
         span = (self._longest - shape.prefix - self._ahead(fewest_tokens, stride)) // 2
         end = cache.compact(self._adapter.time_frequencies(), stride, stride, span, places)
         newest = float(cache.times[0, 0, cache.visual_length - 1])
-        self._origin = _Origin(self.units - 1, newest, end - stride)
+        self._origin = Origin(self.units - 1, newest, end - stride)
         self.highest = self._adapter.highest_after(shape.prefix, end, grid)
 
     def left(self, fewest_tokens: int, grid: Grid) -> int:

@@ -28,10 +28,11 @@ def count_parameters(folder: Path) -> int:
     Raises ModelError for weights that are not there, shards that the index names and the folder
     does not hold, and files that are damaged or cut short.
     """
-    return sum(_count(folder / name) for name in _files(folder))
+    return sum(_count(folder / name) for name in weight_files(folder))
 
 
-def _files(folder: Path) -> list[str]:
+def weight_files(folder: Path) -> list[str]:
+    """The names of a checkpoint's files of weights. Raises ModelError as `count_parameters`."""
     index = folder / _INDEX
     if index.is_file():
         try:

@@ -5,21 +5,17 @@ allowed to. Without API keys everybody may do everything.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Final
 
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Send
-from starlette.types import Scope as AsgiScope
 from starlette.websockets import WebSocket
 
 from server.errors import ClientError
+from server.scopes import Scope
 
-Scope = Literal["publish", "ask", "manage"]
-"""publish: be a session's camera. ask: questions and answers. manage: make and close sessions."""
-SCOPES: Final[frozenset[Scope]] = frozenset(get_args(Scope))
 SUBPROTOCOL: Final = "realtime"
 SUBPROTOCOL_KEY: Final = "openai-insecure-api-key."
 """Browsers can set no headers on a websocket: they offer their key as a subprotocol, by OpenAI's
@@ -28,13 +24,18 @@ convention."""
 
 @dataclass(frozen=True)
 class Caller:
-    """name: for logs and limits. session: the only one that this caller may use; None: all of its
-    key. key: the id of the API key; None where there are no keys."""
+    """name: of the API key; where there are none, the address. session: the only one that this
+    caller may use; None: all of its key. key: the id of the API key; None where there are none."""
 
     name: str
     scopes: frozenset[Scope]
     session: str | None = None
     key: str | None = None
+
+    @property
+    def party(self) -> str:
+        """Who shares the limits with it: all callers with the same key, or from one address."""
+        return f"address {self.name}" if self.key is None else f"key {self.key}"
 
     def reaches(self, session: str, owner: str | None) -> bool:
         """Whether the session that this key has made is there for this caller."""
@@ -50,20 +51,6 @@ class Caller:
                 f"This needs the scope {wanted}; these credentials have: {held}.",
                 status=403,
             )
-
-
-class Access:
-    """ASGI middleware: finds out who calls."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket"):
-            state: dict[str, Any] = scope.setdefault("state", {})
-            host = scope["client"][0] if scope.get("client") else "unknown"
-            state["caller"] = Caller(host, SCOPES)
-        await self._app(scope, receive, send)
 
 
 class allowed(SecurityBase):  # it reads as a verb: Depends(allowed("publish"))

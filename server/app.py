@@ -2,31 +2,39 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
-import math
 import socket
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from broker.connection import connect, connect_async
-from server.access import Access
+from server.authentication import Authentication, Door
 from server.chat_routes import COMPLETIONS
 from server.chat_routes import router as chat_router
 from server.documents import add_documents
 from server.errors import ClientError, invalid_request
 from server.guard import Guard
+from server.hosts import ExposedError, Hosts, check_exposure
+from server.ice import IceServers
+from server.limits import Limits
 from server.pages import add_pages
+from server.refusal import error_response, turn_away
 from server.routes import router
+from server.rtp_routes import router as rtp_router
+from server.rtsp_routes import router as rtsp_router
 from server.sessions import Sessions
 from server.settings import GatewaySettings
 from server.tasks import stop
-from server.whip import links
+from server.token_routes import router as token_router
 from server.whip import router as whip_router
 from server.workers import Workers
 
@@ -43,8 +51,10 @@ class GatewayError(RuntimeError):
 def create_app(settings: GatewaySettings) -> FastAPI:
     """The gateway; it connects to the broker when it starts (BrokerError) and closes every
     session when it stops. Raises GatewayError."""
+    limits = Limits(settings)
     try:
-        ice_links = links(settings.ice_servers)
+        ice = IceServers(settings)
+        authentication = Authentication(settings, limits)
     except ValueError as error:
         raise GatewayError(str(error)) from error
 
@@ -53,7 +63,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         broker = await connect_async(settings.broker_url)
         workers = Workers(broker)
         await workers.look()
-        sessions = Sessions(settings, broker, workers)
+        sessions = Sessions(settings, broker, workers, authentication.holds)
         app.state.workers, app.state.sessions = workers, sessions
         tasks = [asyncio.create_task(workers.run()), asyncio.create_task(sessions.run())]
         try:
@@ -69,10 +79,15 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         openapi_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.ice_links = ice_links
+    app.state.ice = ice
+    app.state.authentication, app.state.limits = authentication, limits
     large = {COMPLETIONS: settings.message_bytes}  # a conversation, and pictures
-    app.add_middleware(Access)  # behind the guard: the last one added stands in front
-    app.add_middleware(Guard, allowed_origins=settings.allowed_origins, large=large)
+    # The last one that is added stands in front.
+    app.add_middleware(Door, authentication=authentication, limits=limits)
+    hosts = None if authentication.on else Hosts(settings.host, settings.allowed_hosts)
+    app.add_middleware(Guard, allowed_origins=settings.allowed_origins, large=large, hosts=hosts)
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[*settings.trusted_proxies])
     app.add_exception_handler(ClientError, _client_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
@@ -80,6 +95,9 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.include_router(router)
     app.include_router(chat_router)
     app.include_router(whip_router)
+    app.include_router(token_router)
+    app.include_router(rtp_router)
+    app.include_router(rtsp_router)
     add_documents(app)
     add_pages(app, settings)
     return app
@@ -90,18 +108,25 @@ def run(settings: GatewaySettings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
     )
-    for noisy in ("aioice", "aiortc"):
+    # websockets' own log has the headers of every handshake, and so what stands in them.
+    for noisy in ("aioice", "aiortc", "uvicorn", "websockets"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if (settings.ssl_certfile is None) != (settings.ssl_keyfile is None):
         raise GatewayError(
             "HTTPS needs both files: set LOOKBACK_SSL_CERTFILE and LOOKBACK_SSL_KEYFILE."
         )
+    try:
+        check_exposure(settings)
+    except ExposedError as error:
+        raise GatewayError(str(error)) from error
+    app = create_app(settings)
     connect(settings.broker_url).close()  # so that a wrong address is one line and no traceback
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         # Its access lines hold session ids, which open sessions: they stay out of logs.
         log_level="warning",
         access_log=False,
+        proxy_headers=False,  # anybody can send them; LOOKBACK_TRUSTED_PROXIES says who may
         ssl_certfile=settings.ssl_certfile,
         ssl_keyfile=settings.ssl_keyfile,
         ws_max_size=2 * settings.message_bytes,  # above one it gets an error, above two the door
@@ -126,24 +151,21 @@ def _listening(settings: GatewaySettings) -> socket.socket:
         ) from error
 
 
-async def _client_error(request: Request, error: Exception) -> JSONResponse:
+async def _client_error(connection: HTTPConnection, error: Exception) -> Any:
     assert isinstance(error, ClientError)
-    headers = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(math.ceil(error.retry_after))
-    return JSONResponse({"error": error.body()}, error.status, headers)
+    return functools.partial(turn_away, error)
 
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return await _client_error(request, invalid_request(error.errors()))
+    return error_response(invalid_request(error.errors()))
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     message = f"{request.method} {request.url.path}: {error.detail}."
-    response = await _client_error(request, ClientError(code, message, status=error.status_code))
+    response = error_response(ClientError(code, message, status=error.status_code))
     response.headers.update(error.headers or {})
     return response
 

@@ -15,12 +15,16 @@ from aiortc.exceptions import OperationError
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import VideoFrame
 
+from server import receiving
 from server.errors import ClientError
 from server.feed import FrameFeed
 from server.gathering import announced, confine
+from server.ice import IceServers
 from server.sdp import (
     MOST_CANDIDATES,
     check,
+    check_sections,
+    has_address,
     prepared,
     read_candidate,
     values,
@@ -35,6 +39,10 @@ State = Literal["connecting", "live", "stalled", "gone"]
 _LOOK_SECONDS = 0.25
 _GATHER_SECONDS = 10.0
 _CLOSE_SECONDS = 5.0
+# Without a picture for so long, nothing moves before the camera, or the camera is gone.
+_STILL_SECONDS = 1.0
+
+receiving.install()
 
 
 class Camera:
@@ -46,8 +54,10 @@ class Camera:
         self._feed = feed
         self._settings = settings
         self._changed = changed
-        # No public STUN server: nobody but the client learns of this connection.
-        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        # No public STUN server: nobody but the client learns of this connection, and a TURN server
+        # that is configured.
+        servers = IceServers(settings).own()
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._began = time.monotonic()
         self._frame_at: float | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -56,13 +66,13 @@ class Camera:
         self._credentials: tuple[set[str], set[str]] = (set(), set())
         self._mids: list[str] = []
         self._candidates = 0
-        self._packets = 0
+        self._packets: int | None = None
         self.id: Final = secrets.token_urlsafe(16)
         """Names it in URLs; whoever has it may end it."""
         self.generation: Final = secrets.token_hex(4)
         """Names its ICE credentials. aiortc cannot restart ICE: they stay the same."""
         self.heard_at = self._began
-        """When a packet of its media last came, on the monotonic clock; looked at while stalled."""
+        """When a packet of its media, or a report about it, last came, on the monotonic clock."""
         self.state: State = "connecting"
         self.why = ""
 
@@ -121,6 +131,8 @@ class Camera:
             if self.state == "gone" or self._candidates >= MOST_CANDIDATES:
                 return
             self._candidates += 1
+            if not has_address(candidate):
+                continue
             try:
                 await self._peer.addIceCandidate(candidate)
             except ValueError as error:
@@ -141,6 +153,7 @@ class Camera:
     async def _set_offer(self, sdp: str) -> None:
         offer = RTCSessionDescription(prepared(sdp), "offer")
         try:
+            check_sections(offer.sdp)
             await self._peer.setRemoteDescription(offer)
         except OperationError as error:
             raise ClientError(
@@ -185,12 +198,19 @@ class Camera:
         while self.state != "gone":
             await asyncio.sleep(_LOOK_SECONDS)
             now = time.monotonic()
-            if self._frame_at is not None:
-                if now - self._frame_at > self._settings.stall_seconds:
+            if self._frame_at is None:
+                if now - self._began > self._settings.connect_seconds:
+                    self._end("no picture arrived: no way between browser and server was found")
+            elif now - self._frame_at <= _STILL_SECONDS:
+                self._packets, self.heard_at = None, self._frame_at
+            else:
+                await self._listen(now)
+                if now - self.heard_at > self._settings.stall_seconds:
                     self._become("stalled")
-                    await self._listen(now)
-            elif now - self._began > self._settings.connect_seconds:
-                self._end("no picture arrived: no way between browser and server was found")
+                else:
+                    self._become("live")
+                    if self.heard_at > self._frame_at:  # it lives without pictures
+                        self._feed.stay()
         await self._close_peer()
 
     async def _listen(self, now: float) -> None:
@@ -200,8 +220,9 @@ class Camera:
             for stats in (await receiver.getStats()).values():
                 if stats.type == "transport":
                     packets += stats.packetsReceived
-        if packets != self._packets:
-            self._packets, self.heard_at = packets, now
+        if self._packets is not None and packets != self._packets:
+            self.heard_at = now
+        self._packets = packets
 
     def _on_connection(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):

@@ -45,6 +45,8 @@ class Cameras:
         self._current: Publisher | None = None
         self._lock = asyncio.Lock()
         self._closed = False
+        self.number = 0
+        """How many cameras there have been: it names the present one."""
         self._told: tuple[float, dict[str, int]] = (time.monotonic(), feed.counted())
 
     async def replace(self, publisher: Publisher, begin: Callable[[], Awaitable[T]]) -> T:
@@ -56,6 +58,7 @@ class Cameras:
                 await publisher.close()
                 raise unknown_session(self._session)
             before, self._current = self._current, publisher
+            self.number += 1
             if before is not None:
                 await before.close()
             self.changed(publisher)
@@ -84,7 +87,13 @@ class Cameras:
         """The camera as clients see it."""
         camera = self._current
         state = camera.state if camera else "none"
-        return {"state": state, "message": camera.why if camera else "", **self._feed.counted()}
+        why = camera.why if camera else ""
+        return {"state": state, "message": why, "number": self.number, **self._feed.counted()}
+
+    @property
+    def current(self) -> Publisher | None:
+        """The latest, which may be gone."""
+        return self._current
 
     @property
     def busy(self) -> bool:

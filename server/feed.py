@@ -33,8 +33,8 @@ _REJECTION_SECONDS = 5.0
 @dataclass
 class Counters:
     """Frames of one session. received = whole frames that came; sampled = those whose time had
-    come; skipped = near-duplicates; sent = handed to the worker; dropped = sampled, but not handed
-    on."""
+    come, and again where the newest one still stands; skipped = near-duplicates; sent = handed to
+    the worker; dropped = sampled, but not handed on."""
 
     frames_received: int = 0
     frames_sampled: int = 0
@@ -83,10 +83,13 @@ class FrameFeed:
         self._sampler = Sampler(settings.fps)
         self._similarity = Similarity(settings.similar_levels, settings.keep_every_seconds)
         self._slot: _Sampled | None = None
+        self._newest: VideoFrame | Still | None = None
+        self._ready: tuple[VideoFrame | Still, Picture] | None = None  # the one encoded last
         self._filled = asyncio.Event()
         self._number = 0
         self._handing = asyncio.Lock()
         self._handed_at = -1.0
+        self._expires_at = 0.0  # when the ring's TTL is to be set again
         self.counters = Counters()
         self.last_frame_at: float | None = None
         """When the last frame arrived, on the monotonic clock."""
@@ -106,6 +109,7 @@ class FrameFeed:
 
     def new_track(self) -> None:
         """Another camera follows."""
+        self._newest = None
         self._clock.restart()
 
     def offer(self, frame: VideoFrame | Still, presented: float | None = None) -> bool:
@@ -119,13 +123,28 @@ class FrameFeed:
         timestamp = self._clock.time(presented, now)
         if timestamp is None:
             return False
+        self._newest = frame
         if self._sampler.due(timestamp):
-            self.counters.frames_sampled += 1
-            if self._slot is not None:
-                self.counters.frames_dropped += 1
-            self._slot = _Sampled(frame, timestamp, time.time())
-            self._filled.set()
+            self._sample(frame, timestamp)
         return True
+
+    def stay(self) -> None:
+        """The newest frame is what the camera still shows: it counts as a frame of this moment.
+        For senders that send nothing as long as nothing moves, as a still screen share."""
+        now = time.monotonic()
+        if self._newest is None or not self._sampler.may(self._clock.at(now)):
+            return
+        timestamp = self._clock.time(None, now)
+        if timestamp is not None and self._sampler.due(timestamp):
+            self.last_frame_at = now
+            self._sample(self._newest, timestamp)
+
+    def _sample(self, frame: VideoFrame | Still, timestamp: float) -> None:
+        self.counters.frames_sampled += 1
+        if self._slot is not None:
+            self.counters.frames_dropped += 1
+        self._slot = _Sampled(frame, timestamp, time.time())
+        self._filled.set()
 
     async def show(self, frame: Still) -> Shown:
         """Hands this picture on, as one of the present moment, whatever is sampled. Raises
@@ -179,9 +198,13 @@ class FrameFeed:
             log.warning("session %s: a frame was not handed on: %s", self._session[:8], error)
 
     async def _encoded(self, frame: VideoFrame | Still) -> Picture:
-        return await asyncio.to_thread(
-            encode, frame, self._frame_size, self._max_pixels, self._quality
-        )
+        if self._ready is None or self._ready[0] is not frame:
+            self._ready = None  # a large picture is not kept beside the next one
+            picture = await asyncio.to_thread(
+                encode, frame, self._frame_size, self._max_pixels, self._quality
+            )
+            self._ready = frame, picture
+        return self._ready[1]
 
     async def _write(self, sampled: _Sampled, picture: Picture) -> None:
         """To the ring, as the next frame."""
@@ -194,11 +217,16 @@ class FrameFeed:
             dropped=self.counters.frames_dropped,
         )
         key = keys.frames(self._session)
-        async with self._broker.pipeline(transaction=False) as pipeline:
-            entry = {keys.FIELD: encode_message(message)}
-            pipeline.xadd(key, entry, maxlen=keys.RING, approximate=False)
-            pipeline.expire(key, _RING_TTL_SECONDS)
-            await pipeline.execute()
+        entry = {keys.FIELD: encode_message(message)}
+        now = time.monotonic()
+        if now < self._expires_at:
+            await self._broker.xadd(key, entry, maxlen=keys.RING, approximate=False)
+        else:
+            async with self._broker.pipeline(transaction=False) as pipeline:
+                pipeline.xadd(key, entry, maxlen=keys.RING, approximate=False)
+                pipeline.expire(key, _RING_TTL_SECONDS)
+                await pipeline.execute()
+            self._expires_at = now + _RING_TTL_SECONDS / 3
         self._number += 1
         self._handed_at = sampled.timestamp
         self.counters.frames_sent += 1

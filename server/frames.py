@@ -12,7 +12,6 @@ import struct
 import time
 from typing import Any, Final
 
-import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from server.access import Caller, accept
@@ -20,7 +19,7 @@ from server.broadcast import Event
 from server.cameras import State
 from server.errors import ClientError, error_event
 from server.rate import Rate
-from server.realtime import UNKNOWN_SESSION
+from server.realtime import UNKNOWN_SESSION, say
 from server.session import Session
 from server.sessions import Sessions
 from server.settings import GatewaySettings
@@ -55,9 +54,10 @@ async def publish(
         sender = FramesSocket(websocket, session, sessions.settings, acks)
         await session.publish(sender, sender.begin)
     except ClientError as error:
-        await websocket.send_json(error_event(error, None))
         unknown = error.status == 404
-        await websocket.close(UNKNOWN_SESSION if unknown else _TRY_AGAIN, error.code)
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may have gone
+            await say(websocket, error_event(error, None))
+            await websocket.close(UNKNOWN_SESSION if unknown else _TRY_AGAIN, error.code)
         return
     with session.attendance.attended():
         try:
@@ -199,4 +199,4 @@ class FramesSocket:
             self._session.cameras.changed(self)
 
     async def _send(self, event: Event) -> None:
-        await self._websocket.send_text(msgspec.json.encode(event).decode())
+        await say(self._websocket, event)

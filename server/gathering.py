@@ -52,6 +52,7 @@ class _Gathering:
     def __init__(self, connection: Any, ports: PortRange | None) -> None:
         self._connection = connection
         self._ports = ports
+        self._aioices_own = connection.get_component_candidates
 
     async def __call__(self, component: int, addresses: Sequence[str]) -> list[Candidate]:
         """A candidate for each address of ours that has a free port."""
@@ -70,6 +71,11 @@ class _Gathering:
             )
             self._connection._protocols.append(protocol)
             candidates.append(protocol.local_candidate)
+        if self._connection.turn_server is not None:
+            relayed = await self._aioices_own(component, [])
+            if not relayed:
+                log.warning("the TURN server gave no address: is it there? is the secret right?")
+            candidates += relayed
         return candidates
 
     def _sockets(self, addresses: Sequence[str]) -> list[socket.socket]:

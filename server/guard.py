@@ -1,4 +1,5 @@
-"""What is refused before anybody reads it: pages of other origins, and bodies without end.
+"""What is refused before anybody reads it: pages of other origins, names that are not this
+gateway's, and bodies without end.
 
 Pages of the origins that are welcome are told so in the browsers' way (CORS).
 """
@@ -9,10 +10,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import ClientError
+from server.hosts import Hosts
+from server.refusal import refuse
 
 BODY_BYTES: Final = 131072
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
@@ -20,7 +23,9 @@ _HARMLESS: Final = ("GET", "HEAD", "OPTIONS")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    # OpenAI's JavaScript client sends a dozen of its own (X-Stainless-…, OpenAI-…): `*` is any but
+    # Authorization, where no cookies are sent along, and none are here.
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, *",
     "Access-Control-Max-Age": "600",
 }
 _EXPOSED: Final = "Location, Link, ETag, Accept-Patch, Retry-After"
@@ -29,12 +34,18 @@ _EXPOSED: Final = "Location, Link, ETag, Accept-Patch, Retry-After"
 class Guard:
     """ASGI middleware. A browser names the page's origin with every websocket and every request
     that changes something: it must be this gateway's own, or one of `allowed_origins`. Programs
-    name none and pass. large: paths whose bodies may have more bytes than BODY_BYTES."""
+    name none and pass. large: paths whose bodies may have more bytes than BODY_BYTES. hosts: the
+    names that it may be called by; None: any."""
 
     def __init__(
-        self, app: ASGIApp, allowed_origins: Iterable[str], large: Mapping[str, int] = _NONE
+        self,
+        app: ASGIApp,
+        allowed_origins: Iterable[str],
+        large: Mapping[str, int] = _NONE,
+        hosts: Hosts | None = None,
     ) -> None:
         self._app = app
+        self._hosts = hosts
         self._large = large
         self._allowed = {origin.rstrip("/").lower() for origin in allowed_origins}
 
@@ -43,6 +54,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        try:
+            if self._hosts is not None:
+                self._hosts.check(headers.get("host"))
+        except ClientError as unknown:
+            await refuse(unknown, scope, receive, send)
+            return
         origin = headers.get("origin")
         preflight = _is_preflight(scope, headers)
         changes = preflight or scope["type"] == "websocket" or scope["method"] not in _HARMLESS
@@ -129,13 +146,3 @@ def _sharing(send: Send, origin: str) -> Send:
         await send(message)
 
     return shared
-
-
-async def refuse(error: ClientError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers a request, or a websocket before it is accepted, with this error."""
-    headers = None if error.retry_after is None else {"Retry-After": str(int(error.retry_after))}
-    response = JSONResponse({"error": error.body()}, error.status, headers)
-    if scope["type"] == "websocket" and "websocket.http.response" not in scope["extensions"]:
-        await send({"type": "websocket.close", "code": 1008, "reason": error.code})
-        return
-    await response(scope, receive, send)

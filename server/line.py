@@ -19,11 +19,11 @@ class Line:
         self._broker = broker
 
     async def join(
-        self, wanted: OpenSession, owner: str | None, hold_seconds: float
+        self, wanted: OpenSession, owner: str | None, party: str, hold_seconds: float
     ) -> SessionRecord:
         """At its end."""
         turn = float(await self._broker.incr(keys.TURN))
-        record = SessionRecord(PROTOCOL, wanted, turn, time.time(), owner=owner)
+        record = SessionRecord(PROTOCOL, wanted, turn, time.time(), owner=owner, party=party)
         await self._enter(record, turn, hold_seconds)
         return record
 

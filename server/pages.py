@@ -20,7 +20,8 @@ class _Fresh(StaticFiles):
 
 
 def add_pages(app: FastAPI, settings: GatewaySettings) -> None:
-    """`/sample.mp4`, `/sample.json`, and the page with its files at `/` and `/static/`."""
+    """`/sample.mp4`, `/sample.json`, the page with its files at `/` and `/static/`, and the
+    library that it uses at `/clients/js/`: the page finds it as it stands in the repository."""
 
     def add_sample(name: str) -> None:
         @app.get(f"/sample.{name}", include_in_schema=False)
@@ -32,6 +33,8 @@ def add_pages(app: FastAPI, settings: GatewaySettings) -> None:
 
     for name in ("mp4", "json"):
         add_sample(name)
+    library = _Fresh(directory=settings.library_folder, check_dir=False)
+    app.mount("/clients/js", library)
     files = _Fresh(directory=settings.client_folder, html=True, check_dir=False)
     app.mount("/static", files)
     app.mount("/", files)

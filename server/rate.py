@@ -13,10 +13,18 @@ class Rate:
 
     def allows(self, count: int = 1) -> bool:
         """Whether it may happen so many times more, now; then it counts as done."""
-        now = time.monotonic()
-        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
-        self._at = now
+        self._refill()
         if self._left < count:
             return False
         self._left -= count
         return True
+
+    def wait_seconds(self) -> float:
+        """How long until it may happen once more; 0: now."""
+        self._refill()
+        return max(0.0, (1 - self._left) / self._per_second)
+
+    def _refill(self) -> None:
+        now = time.monotonic()
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
+        self._at = now

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 UNKNOWN_SESSION: Final = 4404
 _NORMAL: Final = 1000
+_GONE: Final = 1006
 _OUR_FAULT: Final = 1011
 _RESTART: Final = 1012
 _TRY_AGAIN: Final = 1013
@@ -37,8 +38,9 @@ async def converse(
     try:
         session = await sessions.find(identity, caller)
     except ClientError as error:
-        await _send(websocket, {"event_id": "event_0", **error_event(error, None)})
-        await websocket.close(UNKNOWN_SESSION, "unknown session")
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may have gone
+            await say(websocket, {"event_id": "event_0", **error_event(error, None)})
+            await websocket.close(UNKNOWN_SESSION, "unknown session")
         return
     subscription = session.join(after)
     longest = sessions.settings.message_bytes
@@ -52,7 +54,7 @@ async def converse(
         for outcome in await asyncio.gather(hearing, telling, return_exceptions=True):
             if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
                 log.error("session %s: a websocket failed", session.name, exc_info=outcome)
-                with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may be closed
+                with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # as above
                     await websocket.close(_OUR_FAULT, "something went wrong in the gateway")
 
 
@@ -84,7 +86,7 @@ async def _hear(
 async def _tell(websocket: WebSocket, subscription: Subscription) -> None:
     """Until the session ends, or the client reads too slowly."""
     async for event in subscription:
-        await _send(websocket, event)
+        await say(websocket, event)
     async with asyncio.timeout(_CLOSE_SECONDS):
         if subscription.overflowed:
             await websocket.close(_TRY_AGAIN, "events were read too slowly")
@@ -94,5 +96,11 @@ async def _tell(websocket: WebSocket, subscription: Subscription) -> None:
             await websocket.close(_NORMAL, "the session was closed")
 
 
-async def _send(websocket: WebSocket, event: Event) -> None:
-    await websocket.send_text(msgspec.json.encode(event).decode())
+async def say(websocket: WebSocket, event: Event) -> None:
+    """Sends an event. Raises WebSocketDisconnect where the client has gone."""
+    try:
+        await websocket.send_text(msgspec.json.encode(event).decode())
+    except RuntimeError as error:
+        # What uvicorn says of a connection that it closed in the meantime: the client sent what is
+        # no websocket message.
+        raise WebSocketDisconnect(_GONE) from error

@@ -15,14 +15,16 @@ class Alive(Part):
 
 
 class Ready(Part):
-    """A worker that can take a session."""
+    """A worker that can take a session, and how many pictures a second it would be shown."""
 
     worker: WorkerCard
+    sampled_per_second: float
 
 
 class Session(Part):
     """A session and its memory: kept tokens per layer and head after a compression pass, and at
-    most; its size in bytes."""
+    most; its size in bytes. What pictures it takes: so many a second, of this width and height, or
+    of any shape with at most so many pixels."""
 
     id: str
     object: Literal["realtime.session"]
@@ -30,6 +32,9 @@ class Session(Part):
     budget_tokens: int
     cap_tokens: int
     kv_bytes: int
+    sampled_per_second: float
+    frame_size: tuple[int, int] | None
+    max_pixels: int
     instructions: str | None
 
 
@@ -50,10 +55,97 @@ class SessionState(Session):
 
 
 class SdpAnswer(Part):
-    """A WebRTC answer with all candidates."""
+    """A WebRTC answer with all candidates; `camera` is the number of this camera."""
 
     sdp: str
     type: Literal["answer"]
+    camera: int
+
+
+class RtpPort(Part):
+    """Where a sender of RTP is to send, and what; `sdp` says the same (RFC 8866). RTCP may come to
+    the same port, or to `rtcp_port`."""
+
+    id: str
+    host: str
+    port: int
+    codec: Literal["H264", "VP8"]
+    payload_type: int
+    sdp: str
+    rtcp_port: int | UnsetType = UNSET
+
+
+class RtpCount(Part):
+    """Packets, and frames that were not shown, of one RTP camera."""
+
+    packets_received: int
+    packets_lost: int
+    packets_late: int
+    packets_refused: int
+    packets_ignored: int
+    packets_malformed: int
+    frames_broken: int
+    frames_skipped: int
+    frames_crowded: int
+    frames_undecodable: int
+
+
+class RtpState(Part):
+    """An RTP camera as it is now."""
+
+    id: str
+    state: Literal["connecting", "live", "stalled"]
+    message: str
+    counters: RtpCount
+
+
+class RtspState(Part):
+    """A camera that is pulled from, as it is now; `url` is without credentials."""
+
+    id: str
+    url: str
+    state: Literal["connecting", "live", "stalled", "gone"]
+    message: str
+
+
+class Token(Part):
+    """A session's token; expires_at: Unix seconds."""
+
+    token: str
+    expires_at: int
+    scopes: list[Literal["publish", "ask"]]
+    session: str
+
+
+class ClientSecretSession(Part):
+    """What a client secret is for."""
+
+    type: Literal["realtime"]
+    object: Literal["realtime.session"]
+    id: str
+
+
+class ClientSecret(Part):
+    """A token, as OpenAI's clients expect it."""
+
+    value: str
+    expires_at: int
+    session: ClientSecretSession
+
+
+class IceServer(Part):
+    """WebRTC's RTCIceServer."""
+
+    urls: list[str]
+    username: str | UnsetType = UNSET
+    credential: str | UnsetType = UNSET
+
+
+class IceServers(Part):
+    """STUN and TURN servers; expires_at: when their credentials end, in Unix seconds, or never."""
+
+    ice_servers: list[IceServer]
+    expires_at: int | None
 
 
 class WaitingPlace(Part):
@@ -79,7 +171,10 @@ class ErrorReply(Part):
     error: ErrorBody
 
 
-REPLIES: tuple[type[Part], ...] = (Alive, Ready, Session, SessionState, SdpAnswer, ErrorReply)
+REPLIES: tuple[type[Part], ...] = (
+    Alive, Ready, Session, SessionState, SdpAnswer, RtpPort, RtpState, RtspState, Token,
+    ClientSecret, IceServers, ErrorReply,
+)  # fmt: skip
 
 
 def replying(reply: type[Part], description: str, status: int = 200) -> dict[int | str, Any]:

@@ -59,7 +59,8 @@ async def ready(request: Request) -> dict[str, Any]:
     workers: Workers = request.app.state.workers
     if workers.card is None:
         raise no_worker() if workers.reachable else broker_unavailable("it is away")
-    return {"worker": msgspec.to_builtins(workers.card)}
+    fps = _sessions(request).settings.fps
+    return {"worker": msgspec.to_builtins(workers.card), "sampled_per_second": fps}
 
 
 @router.post(
@@ -73,9 +74,12 @@ async def create_session(
 ) -> dict[str, Any]:
     """Reserves a memory."""
     wanted = wanted or NewSession()
-    session = await _sessions(request).open(
-        caller, wanted.budget_tokens, wanted.instructions, wanted.ticket
-    )
+    sessions, limits = _sessions(request), request.app.state.limits
+    limits.new_session(caller.party)
+    with limits.sessions.one_more(caller.party, sessions.held_by(caller.party)):
+        session = await sessions.open(
+            caller, wanted.budget_tokens, wanted.instructions, wanted.ticket
+        )
     return session.described()
 
 
@@ -114,7 +118,7 @@ async def offer_camera(
     watching = await sessions.find(session, caller)
     sessions.admit_camera(watching)
     _, answer = await watching.watch(offer.sdp)
-    return JSONResponse({"sdp": answer, "type": "answer"})
+    return JSONResponse({"sdp": answer, "type": "answer", "camera": watching.cameras.number})
 
 
 @router.websocket("/v1/sessions/{session}/frames")

@@ -33,6 +33,10 @@ class StreamClock:
         """Another track follows; its presentation times say nothing about the last one's."""
         self._offset = None
 
+    def at(self, wall: float) -> float:
+        """The session time of this moment (wall: a monotonic clock), which moves nothing."""
+        return self._time + (0.0 if self._wall is None else max(wall - self._wall, 0.0))
+
     def time(self, presented: float | None, wall: float) -> float | None:
         """The session time of a frame, or None for one that is not newer than the last.
 
@@ -66,9 +70,13 @@ class Sampler:
         self._period = 1.0 / fps
         self._next = 0.0
 
+    def may(self, time: float) -> bool:
+        """Whether a frame of this session time (seconds) would be taken."""
+        return time >= self._next - _EARLY * self._period
+
     def due(self, time: float) -> bool:
         """Whether the frame of this session time (seconds) is taken."""
-        if time < self._next - _EARLY * self._period:
+        if not self.may(time):
             return False
         self._next += self._period
         if self._next <= time:  # after a gap there is nothing to catch up on

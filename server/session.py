@@ -87,6 +87,8 @@ class Session:
         """For logs: whoever has the whole id may use the session."""
         self.owner = record.owner
         """The API key that made it, by its id: it is there for no other."""
+        self.party = record.party
+        """Whose limits it counts against."""
         self.worker = record.opened.worker
         self.moving = False
         """Whether its worker is lost, and it waits for another."""
@@ -263,6 +265,9 @@ class Session:
             "budget_tokens": self.opened.budget_tokens,
             "cap_tokens": self.opened.cap_tokens,
             "kv_bytes": self.opened.kv_bytes,
+            "sampled_per_second": self._settings.fps,
+            "frame_size": self.opened.frame_size,
+            "max_pixels": self.opened.max_pixels,
             "instructions": self.wanted.instructions,
         }
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -55,8 +56,16 @@ _RESTART_SECONDS: Final = 20.0
 class Sessions:
     """The registry. Ids cannot be guessed: whoever has one may use the session."""
 
-    def __init__(self, settings: GatewaySettings, broker: Any, workers: Workers) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        broker: Any,
+        workers: Workers,
+        holds: Callable[[str | None], bool] = lambda key: True,
+    ) -> None:
+        """holds: whether an API key, by its id, has not been revoked."""
         self.settings = settings
+        self._holds = holds
         self.name = secrets.token_hex(8).encode()
         """This gateway's, for as long as it runs."""
         self._broker = broker
@@ -68,6 +77,10 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def held_by(self, party: str) -> int:
+        """How many count against these limits."""
+        return sum(session.party == party for session in self._sessions.values())
 
     async def find(self, session: str, caller: Caller) -> Session:
         """Raises ClientError (404) for a session that is not, or no longer, there, or is another
@@ -104,7 +117,7 @@ class Sessions:
             if record is None:
                 wanted = OpenSession(secrets.token_urlsafe(16), budget_tokens, instructions)
                 hold = self.settings.open_seconds + self.settings.ticket_seconds
-                record = await self._line.join(wanted, caller.key, hold)
+                record = await self._line.join(wanted, caller.key, caller.party, hold)
             return await self._opened(record)
         except RedisError as error:
             raise broker_unavailable(error) from error
@@ -151,6 +164,10 @@ class Sessions:
                 unneeded = session.expired(now)
                 if unneeded is not None:
                     self._close_soon(session, "expired", unneeded)
+                elif not self._holds(session.owner):
+                    self._close_soon(
+                        session, "key_revoked", "The API key that made it was revoked."
+                    )
                 elif session.ownerless_seconds(now) > self.settings.takeover_seconds:
                     self._close_soon(
                         session,

@@ -3,47 +3,44 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import NoDecode
 
 from messages.questions import MOST_WAITING
+from server.access_settings import AccessSettings, words
+from server.rtsp_hosts import RtspHosts
 from server.udp import MediaAddresses, UdpPorts
 
 _ROOT: Final = Path(__file__).parent.parent
 
 
+IceUrl = Annotated[str, Field(pattern=r"^(stun|turn)s?:[^\s<>\"]+$")]
+
+TurnUrl = Annotated[str, Field(pattern=r"^turns?:[^\s<>\"]+$")]
+
+
 class IceServer(BaseModel):
-    """A STUN or TURN server that WHIP senders are told of, as WebRTC's RTCIceServer."""
+    """A STUN or TURN server that senders are told of, as WebRTC's RTCIceServer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    urls: tuple[Annotated[str, Field(pattern=r"^(stun|turn)s?:[^\s<>\"]+$")], ...] = Field(
-        min_length=1
-    )
+    urls: tuple[IceUrl, ...] = Field(min_length=1)
     username: str | None = None
     credential: SecretStr | None = None
 
 
-class GatewaySettings(BaseSettings):
+class GatewaySettings(AccessSettings):
     """A gateway process. Raises pydantic.ValidationError that names the variable to change."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOKBACK_", frozen=True, extra="ignore")
-
     broker_url: str = "redis://127.0.0.1:6379"
-    host: str = "127.0.0.1"
     port: int = Field(default=8400, ge=0, le=65535)
     """0 takes any free port."""
     ssl_certfile: Path | None = None
     """With ssl_keyfile: HTTPS, without which browsers give other machines' pages no camera."""
     ssl_keyfile: Path | None = None
-    allowed_origins: frozenset[str] = frozenset()
-    """Web pages of other origins that may use this gateway, as `https://host[:port]`."""
-    api_keys_file: Path | None = None
-    """The API keys (`lookback keys`); with it, whoever has none is turned away."""
-    insecure: bool = False
-    """Listen on other addresses than this machine's own without API keys, knowingly."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     client_folder: Path = _ROOT / "client_web"
+    library_folder: Path = _ROOT / "clients" / "js"
     samples_folder: Path = _ROOT / "samples"
 
     fps: float = Field(default=1.0, gt=0, le=30)
@@ -54,8 +51,8 @@ class GatewaySettings(BaseSettings):
     keep_every_seconds: float = Field(default=4.0, ge=0)
     """At least one frame in so many seconds is kept, however similar; 0 keeps all."""
     jpeg_quality: int = Field(default=90, ge=1, le=100)
-    stall_seconds: float = Field(default=5.0, gt=0)
-    """A camera without a frame for so long counts as stalled."""
+    stall_seconds: float = Field(default=4.0, gt=0)
+    """A camera that nothing is heard of for so long counts as stalled."""
     connect_seconds: float = Field(default=15.0, gt=0)
     """How long a media connection may take to come about."""
     start_kilobits: int = Field(default=2000, ge=100)
@@ -67,8 +64,19 @@ class GatewaySettings(BaseSettings):
     media_address: MediaAddresses = ()
     """IP addresses by which senders reach this machine, where they are not its own (a container, a
     cloud's 1:1 NAT): WebRTC senders are told these instead."""
+    rtp_host: str | None = None
+    """The address at which RTP is listened for, `0.0.0.0` for all; None: `host`."""
+    rtsp_hosts: RtspHosts = ()
+    """Cameras that may be pulled from, apart by commas: names, addresses, networks, each with
+    ports after a colon where they are not 554 (`8554`, `8000-8010`, `*`); none by default."""
     ice_servers: tuple[IceServer, ...] = ()
-    """STUN and TURN servers for WHIP senders, as a JSON list of RTCIceServer."""
+    """STUN and TURN servers for senders, as a JSON list of RTCIceServer."""
+    turn_urls: Annotated[tuple[TurnUrl, ...], NoDecode, BeforeValidator(words)] = ()
+    """TURN servers with time-limited credentials, as `turn:host:port?transport=udp`."""
+    turn_secret: SecretStr | None = None
+    """What they share with this gateway (coturn's static-auth-secret)."""
+    turn_ttl_seconds: int = Field(default=3600, ge=60)
+    """How long such credentials are good for."""
 
     picture_bytes: int = Field(default=2**21, ge=1024)
     """An encoded picture's size at most, on a websocket or with a question."""

@@ -54,11 +54,15 @@ class Item(Part, tag_field="type", tag="message"):
 
 class SessionLimits(Part):
     """The session's memory: kept tokens per layer and head after a compression pass, and at most;
-    its size in bytes."""
+    its size in bytes. What pictures it takes: so many a second, of this width and height, or of
+    any shape with at most so many pixels."""
 
     budget_tokens: int
     cap_tokens: int
     kv_bytes: int
+    sampled_per_second: float
+    frame_size: tuple[int, int] | None
+    max_pixels: int
 
 
 class RealtimeSession(Part):
@@ -170,10 +174,12 @@ class Description(Part):
 
 
 class Camera(Part):
-    """The camera, and the frames of all the session's cameras."""
+    """The camera, and the frames of all the session's cameras. `number`: how many there have been;
+    a camera that was replaced sees a higher one than its own."""
 
     state: Literal["none", "connecting", "live", "stalled", "gone"]
     message: str
+    number: int
     frames_received: int
     frames_sampled: int
     frames_skipped: int

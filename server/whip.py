@@ -13,9 +13,8 @@ from fastapi.responses import Response
 from server.access import Caller, allowed
 from server.camera import Camera
 from server.errors import ClientError
-from server.sdp import SDP_BYTES, values
+from server.sdp import SDP_BYTES, kinds, values
 from server.sessions import Sessions
-from server.settings import IceServer
 
 router = APIRouter(prefix="/whip")
 
@@ -55,7 +54,7 @@ async def publish(request: Request, caller: Publisher, session: str) -> Response
     headers = {"Location": f"{request.scope.get('root_path', '')}/whip/{session}/{camera.id}"}
     headers |= {"ETag": _tag(camera), "Accept-Patch": _FRAGMENT}
     response = Response(answer, 201, headers, _SDP)
-    for link in request.app.state.ice_links:
+    for link in request.app.state.ice.links(caller.name):
         response.headers.append("Link", link)
     return response
 
@@ -120,26 +119,6 @@ async def resource(session: str, resource: str) -> Response:
     return Response(status_code=204, headers=headers)
 
 
-def links(servers: tuple[IceServer, ...]) -> tuple[str, ...]:
-    """One `Link` header for each address of each server (RFC 9725, section 4.6). Raises ValueError
-    for a name or a secret that a header cannot carry, and does not repeat it."""
-    return tuple(_link(url, server) for server in servers for url in server.urls)
-
-
-def _link(url: str, server: IceServer) -> str:
-    link = f'<{url}>; rel="ice-server"'
-    given = [] if server.username is None else [("username", server.username)]
-    if server.credential is not None:
-        given.append(("credential", server.credential.get_secret_value()))
-        given.append(("credential-type", "password"))
-    for name, value in given:
-        if re.search(r"[^ -~]", value):
-            raise ValueError(f"LOOKBACK_ICE_SERVERS: the {name} for {url} is not printable ASCII.")
-        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-        link += f'; {name}="{quoted}"'
-    return link
-
-
 def _sessions(request: Request) -> Sessions:
     sessions: Sessions = request.app.state.sessions
     return sessions
@@ -173,7 +152,7 @@ def _check(sdp: str) -> None:
     """Raises ClientError (422) for what a camera cannot be: an answer takes all or nothing."""
     if not sdp.startswith("v=0"):
         return  # It is refused as broken where it is read.
-    media = re.findall(r"^m=(\S+)", sdp, flags=re.MULTILINE)
+    media = kinds(sdp)
     problem = None
     if media.count("video") != 1:
         problem = f"This offer has {media.count('video')} video sections: send exactly one."

@@ -72,6 +72,7 @@ class FamilyAdapter(ABC):
         self._template = checkpoint.chat_template
         self._preprocessing = checkpoint.preprocessing
         self.measured = checkpoint.measured
+        self.identity = checkpoint.identity
         text = self.config.text_config
         # Of configs without layer types, those that know of windows use them in every layer.
         kinds = getattr(text, "layer_types", None)

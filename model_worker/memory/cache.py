@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model_worker.memory.hold import HeldMemory
 from model_worker.memory.packed import Segment
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.memory.pool import Extent, KVPool
@@ -91,6 +92,7 @@ class BoundedCache:
         self.peak_length = 0
         self.compressions = 0
         self.compactions = 0
+        self._holders: weakref.WeakSet[HeldMemory] = weakref.WeakSet()
 
     @property
     def buffer(self) -> Tensor:
@@ -105,8 +107,21 @@ class BoundedCache:
 
     def free(self) -> None:
         """Give the memory back to the pool."""
+        self._detach()
         self._release()
         self._extent = None
+
+    def hold(self) -> HeldMemory:
+        """What is kept now, to be read layer by layer while more is appended."""
+        held = HeldMemory(self)
+        self._holders.add(held)
+        return held
+
+    def _detach(self) -> None:
+        """Before something is overwritten."""
+        for held in list(self._holders):
+            held.detach()
+        self._holders.clear()
 
     @property
     def kv_bytes(self) -> int:
@@ -178,6 +193,7 @@ class BoundedCache:
         """Keep `budget` visual tokens per layer and head, chosen by `policy`, moved in place."""
         assert self.scratch_length == 0, "an answer is in progress"
         assert self.visual_length > self.shape.budget
+        self._detach()
         length = self.visual_length
 
         def compress_layers(layers: slice) -> None:
@@ -209,6 +225,7 @@ class BoundedCache:
         itself. Returns the first free position.
         """
         assert self.scratch_length == 0, "an answer is in progress"
+        self._detach()
         kept = slice(0, self.visual_length)
         patches = self.patches[..., kept]
         fresh, end = compact(

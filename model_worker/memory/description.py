@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model_worker.memory.cache import BoundedCache
+
 
 @dataclass(frozen=True, eq=False)
 class MemoryDescription:
@@ -46,6 +48,35 @@ class MemoryDescription:
         """`shares` row by row, one byte each: 255 is 1, and only what is not kept is 0."""
         rounded = np.rint(self.shares * np.float32(255))
         return bytes(np.maximum(rounded, self.shares > 0).astype(np.uint8))
+
+
+def describe(
+    cache: BoundedCache,
+    grid: tuple[int, int, int] | None,
+    span: tuple[float, float] | None,
+    compaction_positions: int | None,
+) -> MemoryDescription:
+    """What `cache` holds of frames of a grid of rows, columns and patch indices, None before the
+    first frame."""
+    rows, columns, patch_count = grid or (0, 0, 0)
+    kept = slice(0, cache.visual_length)
+    frames, shares = kept_shares(cache.patches[..., kept], cache.times[..., kept], patch_count)
+    return MemoryDescription(
+        frames=frames,
+        shares=shares,
+        rows=rows,
+        columns=columns,
+        tokens=cache.visual_length,
+        budget_tokens=cache.shape.budget,
+        cap_tokens=cache.shape.cap,
+        kv_bytes=cache.kv_bytes,
+        bytes_per_token=cache.kv_bytes // cache.shape.capacity,
+        span=span,
+        next_compression_tokens=cache.visual_room,
+        next_compaction_positions=compaction_positions,
+        compressions=cache.compressions,
+        position_compactions=cache.compactions,
+    )
 
 
 def kept_shares(

@@ -25,8 +25,10 @@ from broker.embedded import dies_with
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "samples" / "objects.mp4"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+FOREIGN_NAME = "lookback.test"
 CAMERA_SECONDS = 16
 CAMERA_FPS = 30  # at which Chromium plays the file, whatever it was filmed at
+FREED_SECONDS = 10.0
 PATIENCE = 60_000  # milliseconds; a busy machine is slow, not wrong
 
 expect.set_options(timeout=PATIENCE)
@@ -90,7 +92,8 @@ def lookback(*command: str, says: str, **environment: str) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
     """`lookback serve` on a free port."""
-    with lookback("serve", "--port", "0", says=r"ready: (http\S+)") as running:
+    names = {"LOOKBACK_ALLOWED_HOSTS": FOREIGN_NAME}
+    with lookback("serve", "--port", "0", says=r"ready: (http\S+)", **names) as running:
         yield running
 
 
@@ -257,6 +260,11 @@ class Browser:
         )
         self._context.set_default_timeout(PATIENCE)
         return self._context.pages[0]
+
+    def tab(self) -> Page:
+        """An empty page beside the first."""
+        assert self._context is not None
+        return self._context.new_page()
 
     def close(self) -> None:
         if self._context is not None:

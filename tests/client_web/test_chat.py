@@ -44,18 +44,22 @@ def test_a_place_in_the_queue_counts_down(browser: Browser, service: Service) ->
     told = person.page.evaluate(
         """async () => {
           const { Chat } = await import(new URL("static/chat.js", document.baseURI));
+          const { Answers } = await import(new URL("clients/js/answers.js", document.baseURI));
           const [log, announcer] = [document.createElement("ol"), document.createElement("p")];
           const chat = new Chat(log, announcer, () => undefined);
+          const answers = new Answers(() => undefined, () => undefined);
           const place = () => log.querySelector("small")?.textContent ?? "";
-          const created = (id, asked, queue_position) => chat.hear({
+          const created = (id, lookback_asked, queue_position) => answers.hear({
             type: "response.created",
-            response: { id, metadata: { asked }, lookback: { queue_position } },
+            response: { id, metadata: { lookback_asked }, lookback: { queue_position } },
           });
-          const done = (id) => chat.hear({
+          const done = (id) => answers.hear({
             type: "response.done", response: { id, status: "cancelled" },
           });
           const places = [];
-          chat.ask("What is it now?", ["page-1", "page-2"]);
+          const { answer, events } = answers.ask("What is it now?");
+          events.push("page-1", "page-2");
+          chat.show(answer);
           created("second", "of another client", 1);
           created("mine", "page-1", 2);
           created("later", "of another client", 3);

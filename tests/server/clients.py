@@ -1,7 +1,9 @@
-"""Clients of a gateway: a camera of aiortc's, and a websocket that speaks events."""
+"""Clients of a gateway: pictures, a camera of aiortc's, and a websocket that speaks events."""
 
 import asyncio
+import base64
 import contextlib
+import io
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -13,10 +15,23 @@ import msgspec
 import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from av import VideoFrame
+from PIL import Image
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
 
 from server.server_events import RealtimeEvent
+
+
+def picture(level: int, kind: str = "JPEG", size: tuple[int, int] = (64, 48)) -> bytes:
+    """A file of one grey. size: (width, height)."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((size[1], size[0], 3), level, np.uint8)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def data_url(level: int = 90, size: tuple[int, int] = (64, 48)) -> str:
+    """The same in a URL."""
+    return f"data:image/png;base64,{base64.b64encode(picture(level, 'PNG', size)).decode()}"
 
 
 class MovingPicture(MediaStreamTrack):
@@ -60,7 +75,8 @@ async def sending(
         async with httpx.AsyncClient() as client:
             reply = await client.post(f"{url}/v1/sessions/{session}/offer", json=offer)
         assert reply.status_code == 200, reply.text
-        await peer.setRemoteDescription(RTCSessionDescription(**reply.json()))
+        answer = reply.json()
+        await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
         yield track
     finally:
         await peer.close()

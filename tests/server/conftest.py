@@ -42,6 +42,7 @@ def serving(settings: GatewaySettings) -> Iterator[str]:
     config = uvicorn.Config(
         create_app(settings), host="127.0.0.1", port=0, log_level="warning",
         timeout_graceful_shutdown=1, ws_max_size=2 * settings.message_bytes,
+        proxy_headers=False,
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -154,7 +154,7 @@ async def test_audio_is_refused(gateway: str, worker: Any, tools: Any) -> None:
     assert audio.startswith("audio") and "a=inactive" in audio
     assert video.startswith("video") and "a=recvonly" in video
     assert "a=setup:passive" in video  # the offerer is the DTLS client, as GStreamer needs it
-    await peer.setRemoteDescription(RTCSessionDescription(**answer))
+    await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
     await tools.eventually(lambda: _of(worker, session))
     await peer.close()
 

@@ -28,7 +28,7 @@ async def broker() -> AsyncIterator[Any]:
 async def test_places_count_those_that_somebody_still_wants(broker: Any) -> None:
     line = Line(broker)
     for name in ("a", "b", "c"):
-        await line.join(OpenSession(name), None, 60)
+        await line.join(OpenSession(name), None, "", 60)
     assert [await line.place(name) for name in ("a", "b", "c", "d")] == [0, 1, 2, None]
     await broker.delete(keys.alive("a"))
     assert [await line.place(name) for name in ("b", "c")] == [0, 1]
@@ -39,8 +39,8 @@ async def test_places_count_those_that_somebody_still_wants(broker: Any) -> None
 
 async def test_who_has_lost_a_worker_comes_first(broker: Any) -> None:
     line = Line(broker)
-    await line.join(OpenSession("new"), None, 60)
-    lost = await line.join(OpenSession("lost", 144, "Be short."), "key-1", 60)
+    await line.join(OpenSession("new"), None, "", 60)
+    lost = await line.join(OpenSession("lost", 144, "Be short."), "key-1", "", 60)
     await line.again(lost)
     assert [await line.place(name) for name in ("lost", "new")] == [0, 1]
     record = decode_record(await broker.get(keys.session("lost")))

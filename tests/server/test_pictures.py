@@ -140,7 +140,10 @@ async def test_a_text_only_client_updates_what_it_may(
         await client.send({"type": "session.update", "session": wanted})
         updated = (await client.until("session.updated"))["session"]
         assert updated["max_output_tokens"] == 7 and updated["instructions"] == "Be brief."
-        assert set(updated["lookback"]) == {"budget_tokens", "cap_tokens", "kv_bytes"}
+        assert set(updated["lookback"]) == {
+            "budget_tokens", "cap_tokens", "kv_bytes",
+            "sampled_per_second", "frame_size", "max_pixels",
+        }  # fmt: skip
         await client.until("lookback.memory.updated")
         for asker, options in ((client, {}), (client, {"max_output_tokens": 9}), (other, {})):
             await asker.ask("hello", **options)

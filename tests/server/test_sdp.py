@@ -3,7 +3,17 @@
 import pytest
 
 from server.errors import ClientError
-from server.sdp import MOST_CANDIDATES, prepared, read_candidate, values, with_start_bitrate
+from server.sdp import (
+    MOST_CANDIDATES,
+    check,
+    check_sections,
+    has_address,
+    kinds,
+    prepared,
+    read_candidate,
+    values,
+    with_start_bitrate,
+)
 
 HOST = "1 1 udp 2130706431 192.0.2.7 5000 typ host"
 
@@ -22,8 +32,8 @@ def test_the_answer_asks_browsers_to_start_fast() -> None:
 
 
 def test_we_are_the_dtls_server_wherever_the_offer_says_so() -> None:
-    assert prepared("v=0\na=setup:actpass\nm=video 9\na=setup:actpass\n") == (
-        "v=0\r\na=setup:active\r\nm=video 9\r\na=setup:active\r\n"
+    assert prepared("v=0\na=setup:actpass\nm=video 9\na=setup:actpass\na=sendonly\n") == (
+        "v=0\r\na=setup:active\r\nm=video 9\r\na=setup:active\r\na=sendonly\r\n"
     )
     assert "a=setup:passive" in prepared("v=0\r\na=setup:passive\r\n")
 
@@ -33,6 +43,63 @@ def test_candidates_of_an_offer_end_never_and_are_limited() -> None:
     kept = prepared("\r\n".join(lines))
     assert kept.count("a=candidate:") == MOST_CANDIDATES
     assert "end-of-candidates" not in kept and kept.endswith("a=mid:0\r\n")
+
+
+def test_names_are_not_looked_up() -> None:
+    names = ["f81d4fae.local", "..local", "camera.example", "224.0.0.1x"]
+    lines = ["v=0", *(f"a=candidate:{HOST.replace('192.0.2.7', name)}" for name in names)]
+    assert prepared("\r\n".join(lines)) == "v=0\r\n"
+    assert all(not has_address(read_candidate(line.partition(":")[2])) for line in lines[1:])
+
+
+@pytest.mark.parametrize(("head", "means"), [("", "a=sendrecv"), ("a=sendonly\n", "a=sendonly")])
+def test_a_section_that_does_not_say_who_sends_says_what_the_head_does(
+    head: str, means: str
+) -> None:
+    sections = prepared(f"v=0\n{head}m=audio 9\na=inactive\nm=video 9\na=mid:1\n").split("m=")
+    assert sections[1:] == ["audio 9\r\na=inactive\r\n", f"video 9\r\na=mid:1\r\n{means}\r\n"]
+
+
+def test_no_line_ending_hides_a_section() -> None:
+    sdp = "v=0\r\ns=a\u2028m=video 9\x0bm=audio 9\rm=text 9"
+    assert kinds(sdp) == ["video", "audio", "text"]
+    with pytest.raises(ClientError, match="at most 8"):
+        check("v=0\r\nm=video 9" + "\u2028m=audio 9" * 8)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [("m=audio 9", "8 media"), ("a=x", "1000 lines"), ("a=rtpmap:1 x/1", "codecs")],
+)
+def test_an_offer_is_no_work_without_end(line: str, what: str) -> None:
+    with pytest.raises(ClientError, match=f"at most .*{what}"):
+        check("v=0\r\nm=video 9\r\n" + f"{line}\r\n" * (300 if ":" in line else 999))
+
+
+MEDIA = "m=video 9 UDP/TLS/RTP/SAVPF 96\na=ice-ufrag:a\na=ice-pwd:b\na=setup:actpass\n"
+MARK = "a=fingerprint:sha-256 AB\n"
+
+
+@pytest.mark.parametrize(
+    ("sdp", "why"),
+    [
+        (MARK + (MEDIA + "a=mid:0\n") * 2, "the same a=mid: 0, 0"),
+        (MARK + MEDIA * 2, "the same a=mid"),
+        (MARK + "a=group:BUNDLE 7\n" + MEDIA + "a=mid:0\n", "a media section that is not there"),
+        (MEDIA + "a=mid:0\n", "needs a=setup and a=fingerprint"),
+        ((MEDIA + MARK).replace("a=setup:actpass\n", ""), "needs a=setup and a=fingerprint"),
+        (MEDIA + "a=mid:0\n" + MEDIA + "a=mid:1\n" + MARK, "needs a=setup and a=fingerprint"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_named(sdp: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        check_sections("v=0\n" + sdp)
+
+
+def test_a_bundle_uses_what_its_first_section_has() -> None:
+    check_sections(
+        f"v=0\na=group:BUNDLE 1 0\n{MEDIA}a=mid:0\n{MARK}{MEDIA}a=mid:1\na=bundle-only\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,15 @@
  * One WebRTC connection that carries one picture track to the server.
  */
 
-import { Unsupported } from "./errors.js";
+import { ConnectionFailed } from "./errors.js";
+import { limit } from "./sending.js";
+
+/** @typedef {import("./events.js").Wanted} Wanted */
 
 const GATHERING_LIMIT = 2000; // milliseconds
 const CONNECT_LIMIT = 10_000; // milliseconds
 const DISCONNECTED_LIMIT = 3000; // milliseconds
+const LOOK = 2000; // milliseconds between looks at the picture's size
 
 const NO_WAY =
   "The video found no way from this browser to the server. A firewall or a VPN may block UDP " +
@@ -27,42 +31,34 @@ function gathered(connection) {
   });
 }
 
-/**
- * Blur is worse than a low frame rate for a model that looks once a second.
- * @param {RTCRtpSender} sender
- */
-async function keepResolution(sender) {
-  try {
-    const parameters = sender.getParameters();
-    parameters.degradationPreference = "maintain-resolution";
-    await sender.setParameters(parameters);
-  } catch (error) {
-    // A wish only: browsers without it send as they do.
-    console.debug("degradationPreference is not supported", error);
-  }
-}
-
 export class Peer {
   /** @type {RTCPeerConnection} */
   #connection;
-  #timer = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #looking;
   #closed = false;
 
-  /** @param {() => void} onLost Called once, when a connection that stood has failed. */
-  constructor(onLost) {
+  /**
+   * @param {Wanted} wanted
+   * @param {RTCIceServer[]} iceServers
+   * @param {() => void} onLost Called once, when a connection that stood has failed.
+   */
+  constructor(wanted, iceServers, onLost) {
+    this.wanted = wanted;
     this.onLost = onLost;
-    this.#connection = new RTCPeerConnection({ iceServers: [] });
+    this.#connection = new RTCPeerConnection({ iceServers });
   }
 
   /**
+   * @param {MediaStreamTrack} track
    * @param {MediaStream} stream
    * @param {(offer: RTCSessionDescriptionInit) => Promise<RTCSessionDescriptionInit>} exchange
    * @returns {Promise<void>} When media can flow.
    */
-  async connect(stream, exchange) {
+  async connect(track, stream, exchange) {
     const connection = this.#connection;
-    const [track] = stream.getVideoTracks();
-    if (!track) throw new Error("there is no picture to send");
     const { sender } = connection.addTransceiver(track, {
       direction: "sendonly",
       streams: [stream],
@@ -70,17 +66,25 @@ export class Peer {
     await connection.setLocalDescription();
     await gathered(connection);
     const offer = connection.localDescription;
-    if (!offer) throw new Error("the connection was closed");
+    if (!offer) throw new ConnectionFailed("The connection was closed.", "closed");
     await connection.setRemoteDescription(await exchange(offer));
-    await keepResolution(sender);
+    await limit(sender, this.wanted);
     await this.#connected();
+    // A shared window may be resized, and a phone turned.
+    this.#looking = setInterval(() => void limit(sender, this.wanted), LOOK);
     connection.addEventListener("connectionstatechange", () => this.#watch());
     this.#watch();
+  }
+
+  /** @returns {Promise<RTCStatsReport>} */
+  stats() {
+    return this.#connection.getStats();
   }
 
   close() {
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#looking);
     this.#connection.close();
   }
 
@@ -88,7 +92,7 @@ export class Peer {
   #connected() {
     const connection = this.#connection;
     return new Promise((resolve, reject) => {
-      const fail = () => reject(new Unsupported(NO_WAY));
+      const fail = () => reject(new ConnectionFailed(NO_WAY, "no_way", 1));
       const timer = setTimeout(fail, CONNECT_LIMIT);
       const check = () => {
         const state = connection.connectionState;
@@ -107,7 +111,7 @@ export class Peer {
     if (this.#closed || state === "connected") return;
     // A disconnected one often comes back by itself.
     const wait = state === "disconnected" ? DISCONNECTED_LIMIT : 0;
-    this.#timer = window.setTimeout(() => {
+    this.#timer = setTimeout(() => {
       if (this.#closed) return;
       this.close();
       this.onLost();

@@ -1,0 +1,153 @@
+"""One gateway as seen from here: HTTP requests and websockets, with the key and the patience.
+
+Knows nothing about sessions.
+"""
+
+import copy
+import ipaddress
+import json
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+
+from lookback_client.backoff import Backoff
+from lookback_client.errors import Busy, LookbackError, Unreachable, from_error
+
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
+_AGAIN: Final = (429, 503)
+_LARGEST_MESSAGE: Final = 2**24
+
+
+class Gateway:
+    """url: `http://host:port`. bearer: an API key or a session's token. patience: how many seconds
+    a gateway that is full or not ready yet is waited for. tls: for certificates of one's own.
+
+    Raises ValueError for another kind of URL.
+    """
+
+    def __init__(
+        self, url: str, bearer: str | None, patience: float, tls: ssl.SSLContext | None
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"The gateway's address is http://HOST:PORT, not {parts.scheme!r}.")
+        if parts.username is not None or parts.query:
+            raise ValueError("Keys do not belong into the address: give them as api_key.")
+        self.url = url.rstrip("/")
+        self.patience = patience
+        self._bearer = bearer
+        self._tls = tls
+        # What listens on this machine is not reached through a proxy, whatever is set.
+        self._proxies = not _is_loopback(parts.hostname)
+        self._http = httpx.AsyncClient(
+            verify=tls or True, trust_env=self._proxies, timeout=_TIMEOUT
+        )
+
+    def __repr__(self) -> str:
+        return f"Gateway({self.url!r})"
+
+    def as_bearer(self, bearer: str) -> "Gateway":
+        """The same for the holder of another key or token; shares the connections."""
+        other = copy.copy(self)
+        other._bearer = bearer
+        return other
+
+    async def close(self) -> None:
+        """No more requests."""
+        await self._http.aclose()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        content: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """The answer to `body` (as JSON) or `content`. A gateway that says when it will have room
+        is asked again then. Raises LookbackError."""
+        backoff = Backoff(self.patience)
+        while True:
+            try:
+                response = await self._http.request(
+                    method,
+                    f"{self.url}{path}",
+                    json=body,
+                    content=content,
+                    headers={**self._authorization(), **(headers or {})},
+                )
+            except httpx.HTTPError as error:
+                raise self._unreachable(error) from error
+            if not response.is_error:
+                return response
+            refused = _refusal(response.status_code, response.headers, response.content)
+            again = response.status_code in _AGAIN and refused.retry_after is not None
+            if not (again and await backoff.wait(refused.retry_after or 0.0)):
+                raise refused
+
+    async def websocket(self, path: str, **query: str) -> ClientConnection:
+        """A connection to this path. Raises LookbackError."""
+        address = f"{self.url.replace('http', 'ws', 1)}{path}"
+        if query:
+            address += "?" + urlencode(query)
+        try:
+            return await connect(
+                address,
+                additional_headers=self._authorization(),
+                proxy=True if self._proxies else None,
+                ssl=self._tls,
+                max_size=_LARGEST_MESSAGE,
+                compression=None,  # small messages, one at a time: it would only add delay
+            )
+        except InvalidStatus as error:
+            answer = error.response
+            body = bytes(answer.body or b"")
+            raise _refusal(answer.status_code, answer.headers, body) from None
+        except (OSError, WebSocketException) as error:
+            raise self._unreachable(error) from error
+
+    async def websocket_when_free(self, path: str, **query: str) -> ClientConnection:
+        """The same; a gateway that says when it will have room is asked again then."""
+        backoff = Backoff(self.patience)
+        while True:
+            try:
+                return await self.websocket(path, **query)
+            except Busy as error:
+                if error.retry_after is None or not await backoff.wait(error.retry_after):
+                    raise
+
+    def _authorization(self) -> dict[str, str]:
+        return {} if self._bearer is None else {"Authorization": f"Bearer {self._bearer}"}
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        why = str(error) or type(error).__name__
+        return Unreachable(f"{self.url} does not answer ({why}).", code="unreachable")
+
+
+def in_path(identity: str) -> str:
+    """Any text as one segment of a path."""
+    return quote(identity, safe="")
+
+
+def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> LookbackError:
+    try:
+        error = json.loads(body)["error"]
+        assert isinstance(error, dict)
+    except (ValueError, KeyError, TypeError, AssertionError):
+        # Something between us and the gateway has answered.
+        error = {"message": f"The answer was HTTP {status}.", "code": f"http_{status}"}
+    after = headers.get("Retry-After", "")
+    return from_error(error, status=status, retry_after=float(after) if after.isdecimal() else None)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

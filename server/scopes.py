@@ -1,0 +1,7 @@
+"""What callers may be allowed to."""
+
+from typing import Final, Literal, get_args
+
+Scope = Literal["publish", "ask", "manage"]
+"""publish: be a session's camera. ask: questions and answers. manage: make and close sessions."""
+SCOPES: Final[frozenset[Scope]] = frozenset(get_args(Scope))

@@ -1,0 +1,161 @@
+"""Requests: keys and tokens, errors by their types, and patience with a gateway that is full."""
+
+import asyncio
+import logging
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lookback_client import (
+    Busy,
+    Lookback,
+    LookbackError,
+    NotAllowed,
+    SessionLost,
+    Token,
+    Unreachable,
+)
+from messages.sessions import SessionRefused
+from server.api_keys import editing
+from tests.clients.conftest import picture, shown
+from tests.server.clients import eventually
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> tuple[Path, str]:
+    """A file of keys, and a key that stands in it."""
+    path = tmp_path / "keys.json"
+    with editing(path) as file:
+        return path, file.create("robot", frozenset({"publish", "ask", "manage"}))
+
+
+async def test_a_key_opens_and_its_token_opens_one_session(
+    serve: Any, key: tuple[Path, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "lookback_client")
+    path, secret = key
+    url = serve(api_keys_file=path)
+    for wrong in (None, "lb_00000000_" + "x" * 43):
+        async with Lookback(url, api_key=wrong) as stranger:
+            with pytest.raises(NotAllowed) as refused:
+                async with stranger.session():
+                    pass
+            assert refused.value.status == 401
+            with pytest.raises(NotAllowed):
+                async with stranger.join("x"):
+                    pass
+    async with Lookback(url, api_key=secret) as lookback, lookback.session() as session:
+        both = await session.token(expires_in=600)
+        publishing, asking = await session.token(["publish"]), await session.token(["ask"])
+        assert (both.session, set(both.scopes)) == (session.id, {"publish", "ask"})
+        assert 590 < both.expires_at - time.time() <= 601
+        async with (
+            Lookback(url) as device,
+            device.join(session.id, token=publishing.token) as glasses,
+            device.join(session.id, token=asking.token) as phone,
+            lookback.session() as elsewhere,
+        ):
+            await glasses.publish(picture(number) for number in range(99))
+            await eventually(lambda: phone.memory)
+            assert (await phone.ask("what is it")).text == "what is it"
+            with pytest.raises(NotAllowed, match="scope"):
+                await glasses.ask("what is it")
+            with pytest.raises(NotAllowed, match="scope"):
+                await phone.publish(iter([picture(0)]))
+            with pytest.raises(LookbackError):
+                async with device.join(elsewhere.id, token=both.token):
+                    pass
+        shown_to_others = f"{lookback!r} {session!r} {both!r} {session._gateway!r} {caplog.text}"
+    for hidden in (secret, both.token, publishing.token, asking.token):
+        assert hidden not in shown_to_others
+
+
+async def test_a_full_gateway_is_waited_for(gateway: str, worker: Any) -> None:
+    worker.refusal = SessionRefused("", "All memory is taken.", 1.0)
+    async with Lookback(gateway, patience=10) as lookback:
+        waiting = asyncio.create_task(lookback.session().__aenter__())
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        worker.refusal = None
+        session = await asyncio.wait_for(waiting, 20)
+        await session.__aexit__(None, None, None)
+    worker.refusal = SessionRefused("", "All memory is taken.", 30.0)
+    async with Lookback(gateway, patience=1) as lookback:
+        with pytest.raises(Busy, match="All memory is taken") as busy:
+            async with lookback.session():
+                pass
+    assert (busy.value.code, busy.value.status, busy.value.retry_after) == ("no_room", 503, 30.0)
+
+
+async def test_errors_carry_what_the_gateway_says(lookback: Lookback) -> None:
+    with pytest.raises(LookbackError) as refused:
+        async with lookback.session(instructions="x" * 5000):
+            pass
+    assert (refused.value.param, refused.value.status) == ("instructions", 422)
+    assert refused.value.code and "2000" in refused.value.message
+    with pytest.raises(SessionLost):
+        async with lookback.join("../../etc/passwd?x=1#"):
+            pass
+
+
+async def test_nobody_there(clip: Path) -> None:
+    async with Lookback("http://127.0.0.1:9") as lookback:
+        with pytest.raises(Unreachable, match=r"http://127\.0\.0\.1:9 does not answer"):
+            async with lookback.session():
+                pass
+        with pytest.raises(Unreachable):
+            async with lookback.join("x"):
+                pass
+    for wrong in ("127.0.0.1:8400", "ftp://x", "http://", "http://me:secret@host"):
+        with pytest.raises(ValueError, match="address") as refused:
+            Lookback(wrong)
+        assert "secret" not in str(refused.value)
+
+
+async def test_certificates_of_ones_own(gateway: str, tmp_path: Path) -> None:
+    """TLS is ours to check: a gateway that speaks none is not reached by https."""
+    url = gateway.replace("http", "https")
+    async with Lookback(url, tls=ssl.create_default_context()) as lookback:
+        with pytest.raises(Unreachable):
+            async with lookback.session():
+                pass
+        with pytest.raises(Unreachable):
+            async with lookback.join("x"):
+                pass
+
+
+async def test_proxies_are_passed_by_on_this_machine(
+    gateway: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")
+    async with Lookback(gateway) as lookback, lookback.session() as session:
+        await shown(session)
+
+
+def test_it_stands_alone() -> None:
+    """Nothing of the service is imported, and what only some need not before it is needed."""
+    program = (
+        "import sys; sys.path.insert(0, 'clients/python'); import lookback_client; "
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    loaded = set(eval(done.stdout))
+    assert {"httpx", "websockets", "lookback_client"} <= loaded
+    ours = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert {"server", "model_worker", "messages", "broker", "lookback"} <= ours
+    assert not loaded & (ours | {"numpy", "av", "PIL", "aiortc", "torch"})
+
+
+def test_a_token_is_not_shown() -> None:
+    assert "abc" not in repr(Token("abc", "s", ("ask",), 1.0))

@@ -1,0 +1,112 @@
+"""The connection is cut at any moment: an answer goes on without a lost or doubled piece."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from lookback_client import Lookback, SessionLost, Unreachable
+from messages.questions import Ask, Cancel
+from tests.clients.conftest import shown
+from tests.clients.proxy import proxied
+from tests.server.clients import eventually
+
+WORDS = [f"{number} " for number in range(60)]
+QUESTION = "".join(WORDS).strip()
+
+
+@pytest.mark.parametrize(
+    ("down", "up"),
+    [
+        ([1500, 4000, 9000], []),  # among the greetings, and twice among the pieces
+        ([2500] * 4, []),
+        ([], [450, 1000]),  # before the question has arrived, and in its middle
+        ([6000], [10**6, 300]),  # during the handshake of the second connection
+        ([b'"response.output_text.done"'], []),
+        ([b'"response.done"'], []),
+        ([b'"response.created"', b'"lookback.response.started"'], []),
+    ],
+)
+async def test_an_answer_that_is_cut_goes_on(
+    gateway: str, worker: Any, down: list[Any], up: list[Any]
+) -> None:
+    async with Lookback(gateway) as direct, direct.session() as session, proxied(gateway) as proxy:
+        await shown(session)
+        async with Lookback(proxy.url) as lookback, lookback.join(session.id) as asking:
+            proxy.down, proxy.up = [10**6, *down], [10**6, *up]
+            proxy.cut()
+            answer = asking.ask(QUESTION)
+            async with asyncio.timeout(30):
+                pieces = [piece async for piece in answer]
+            again = await asking.ask("and again")
+    assert pieces == WORDS
+    assert answer.status == again.status == "completed"
+    assert proxy.connections >= 2 + max(len(down), len(up))
+    # What had arrived was not asked again.
+    assert [ask.text for ask in worker.of(Ask, session.id)] == [QUESTION, "and again"]
+
+
+async def test_what_is_said_while_we_are_away_is_heard_later(gateway: str, worker: Any) -> None:
+    async with Lookback(gateway) as direct, direct.session() as session, proxied(gateway) as proxy:
+        await shown(session)
+        async with Lookback(proxy.url) as lookback, lookback.join(session.id) as asking:
+            slow = asking.ask("slowly now")
+            await eventually(lambda: len(slow.text) > 12)
+            proxy.refusing = True
+            proxy.cut()
+            waiting = asking.ask("asked while away")
+            given_up = asking.ask("given up while away")
+            await asyncio.sleep(0.3)
+            given_up.cancel()
+            slow.cancel()
+            assert not slow.done and not worker.of(Cancel, session.id)
+            proxy.refusing = False
+            answers = await asyncio.gather(slow, waiting, given_up)
+    assert [answer.status for answer in answers] == ["cancelled", "completed", "cancelled"]
+    assert answers[1].text == "asked while away"
+    assert [ask.text for ask in worker.of(Ask, session.id)] == ["slowly now", "asked while away"]
+
+
+async def test_it_is_given_up_after_a_while(gateway: str) -> None:
+    async with Lookback(gateway) as direct, direct.session() as session, proxied(gateway) as proxy:
+        await shown(session)
+        lookback = Lookback(proxy.url, reconnect_seconds=0.5)
+        async with lookback, lookback.join(session.id) as asking:
+            slow = asking.ask("slowly now")
+            await eventually(lambda: slow.text)
+            proxy.refusing = True
+            proxy.cut()
+            with pytest.raises(Unreachable, match=proxy.url):
+                await slow
+            with pytest.raises(Unreachable):
+                await asking.ask("and now?")
+
+
+async def test_a_session_that_is_gone_when_we_come_back_is_lost(gateway: str) -> None:
+    async with Lookback(gateway) as direct, proxied(gateway) as proxy:
+        async with direct.session() as session:
+            await shown(session)
+            lookback = Lookback(proxy.url)
+            async with lookback, lookback.join(session.id) as asking:
+                slow = asking.ask("slowly now")
+                await eventually(lambda: slow.text)
+                proxy.refusing = True
+                proxy.cut()
+                await session.delete()
+                proxy.refusing = False
+                with pytest.raises(SessionLost, match="its memory of what it saw is lost") as lost:
+                    await slow
+    assert lost.value.reason == "unknown_session"
+
+
+async def test_a_session_that_is_closed_says_why(lookback: Lookback, worker: Any) -> None:
+    async with lookback.session() as session:
+        await shown(session)
+        slow = session.ask("slowly now")
+        await eventually(lambda: slow.text)
+        await session.delete()
+        with pytest.raises(Exception, match="closed"):
+            await slow
+        with pytest.raises(SessionLost) as lost:
+            await session.ask("and now?")
+        assert lost.value.reason == "closed"

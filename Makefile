@@ -23,7 +23,7 @@ run: install  ## Start Lookback and print its address; ARGS="--port 9000 --model
 	@exec $(BIN)/lookback serve $(ARGS)
 
 test: install  ## Install what the tests need and run them; ARGS="tests/server -k offer"
-	@.ci/packages chromium ffmpeg redis-server emoji gstreamer
+	@.ci/packages chromium coturn curl ffmpeg redis-server emoji gstreamer
 	@$(BIN)/python -m pytest $(ARGS)
 
 fuzz: install  ## Throw 3,000 hostile inputs at each of the gateway's doors; ARGS="-k offer"
@@ -58,4 +58,4 @@ train: install  ## Make lookback-mini again (hours); goes on where it was stoppe
 	$(BIN)/python -m training.export --state runs/decoder/state.pt --out models/lookback-mini
 
 bench: install  ## Run the benchmarks (half an hour)
-	for name in compress ingest ttft sessions endless; do $(BIN)/lookback bench $$name; done
+	for name in compress ingest ttft sessions page endless; do $(BIN)/lookback bench $$name; done

@@ -8,13 +8,15 @@ are an `OptionError`.
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import compress, endless, gateway, ingest, sessions, ttft
+from benchmarks import compress, endless, gateway, ingest, page, sessions, snapshot, ttft
 
 BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
     "compress": compress.run,
     "endless": endless.run,
     "gateway": gateway.run,
     "ingest": ingest.run,
+    "page": page.run,
     "sessions": sessions.run,
+    "snapshot": snapshot.run,
     "ttft": ttft.run,
 }

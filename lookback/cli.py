@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from lookback import keys
+from lookback import keys, snapshots
 from lookback.flags import BROKER, LISTEN, MODEL, takes
 from lookback.part import EXIT_UNUSABLE
 from lookback.settings import ServeSettings
@@ -33,6 +33,7 @@ Clip = Annotated[Path, typer.Argument(help="A video file.")]
 SAMPLE = Path(__file__).parent.parent / "samples" / "objects.mp4"
 
 app.add_typer(keys.app, name="keys")
+app.add_typer(snapshots.app, name="session")
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:
@@ -209,7 +210,10 @@ def bench(
         float | None, typer.Option(help="Of `endless`: hours of stream; 24 by default.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="Of `sessions`: live seconds a point; 25 by default.")
+        float | None,
+        typer.Option(
+            help="Of `sessions`: live seconds a point (25). Of `gateway`: seconds a round (6)."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

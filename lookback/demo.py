@@ -14,14 +14,22 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from broker.connection import BrokerError
-from lookback.live import ClipTrack, LiveError, LiveSession
 from lookback.part import PartError
 from lookback.serve import ServeError, Supervisor, say
 from lookback.settings import ServeSettings
 from lookback.video import Video, VideoError
+from lookback_client import (
+    AnswerFailed,
+    File,
+    Lookback,
+    LookbackError,
+    Publication,
+    Session,
+)
 
 PASS_SHARE: Final = 0.9
 SETTLE_SECONDS: Final = 3.0
+LOOK_SECONDS: Final = 0.02
 
 
 class DemoError(RuntimeError):
@@ -93,10 +101,8 @@ async def run(clip: Path, *, json_wanted: bool) -> bool:
             await service.ready()
             say(f"playing {clip.name} into {service.url} in real time")
             outcome = await _play(service.url, clip, script, console)
-    except (BrokerError, PartError, ServeError, VideoError, LiveError) as error:
+    except (BrokerError, PartError, ServeError, VideoError, LookbackError) as error:
         raise DemoError(str(error)) from error
-    except TimeoutError as error:
-        raise DemoError("The service took too long to connect or to answer.") from error
     if json_wanted:
         print(json.dumps(asdict(outcome), indent=2))
     else:
@@ -121,17 +127,18 @@ def read_script(clip: Path) -> Script:
 
 
 async def _play(url: str, clip: Path, script: Script, console: Console) -> Outcome:
-    track = ClipTrack(clip)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
         bar = progress.add_task("connecting", total=script.questions[-1].at, state="")
-        async with LiveSession(url, track) as live:
+        async with Lookback(url) as service, service.session() as session:
+            camera = await session.publish(File(clip), webrtc=True)
 
             async def show_progress() -> None:
                 while True:
-                    used, cap = (live.memory.get(key, 0) for key in ("tokens", "cap_tokens"))
-                    state = f"{track.seconds:.0f} s, {used}/{cap} tokens"
-                    progress.update(bar, completed=track.seconds, state=state)
+                    memory = session.memory
+                    held = f", {memory['tokens']}/{memory['cap_tokens']} tokens" if memory else ""
+                    state = f"{camera.seconds:.0f} s{held}"
+                    progress.update(bar, completed=camera.seconds, state=state)
                     await asyncio.sleep(0.25)
 
             shown = asyncio.create_task(show_progress())
@@ -140,53 +147,65 @@ async def _play(url: str, clip: Path, script: Script, console: Console) -> Outco
                 for number, question in enumerate(script.questions, 1):
                     name = f"question {number} of {len(script.questions)}"
                     progress.update(bar, description=name)
-                    await track.reached(question.at)
-                    judged.append(await _judge(live, question))
-                await _settle(live)
+                    await _reached(camera, question.at)
+                    judged.append(await _judge(session, question))
+                await _settle(session)
             finally:
                 shown.cancel()
-            return _outcome(clip, live, judged)
+            return _outcome(clip, session, judged)
 
 
-async def _judge(live: LiveSession, question: Question) -> Judged:
-    reply = await live.ask(question.question)
-    answer = reply.text or reply.message
+async def _reached(camera: Publication, seconds: float) -> None:
+    """Returns when so much of the clip was played, or all of it."""
+    while camera.seconds < seconds and camera.state != "ended":
+        if camera.error is not None:
+            raise camera.error
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _judge(session: Session, question: Question) -> Judged:
+    answer, message = session.ask(question.question), ""
+    try:
+        await answer
+    except AnswerFailed as error:
+        message = error.message
     return Judged(
         at=question.at,
         question=question.question,
         expected=question.expected,
-        answer=answer.strip(),
-        right=reply.status == "completed" and question.right(reply.text),
-        status=reply.status,
-        ttft_seconds=reply.ttft_seconds,
-        span=reply.lookback.get("span"),
+        answer=(answer.text or message).strip(),
+        right=answer.status == "completed" and question.right(answer.text),
+        status=answer.status,
+        ttft_seconds=answer.ttft_seconds,
+        span=list(answer.span) if answer.span else None,
     )
 
 
-async def _settle(live: LiveSession) -> None:
+async def _settle(session: Session) -> None:
     """Wait until memory's counters have caught up with the camera's."""
     waited = 0.0
-    while live.memory.get("frames_seen", 0) < live.camera.get("frames_sent", 0):
-        if waited >= SETTLE_SECONDS:
+    while waited < SETTLE_SECONDS:
+        memory, camera = session.memory, session.camera
+        if memory and camera and memory["frames_seen"] >= camera["frames_sent"]:
             return
         await asyncio.sleep(0.25)
         waited += 0.25
 
 
-def _outcome(clip: Path, live: LiveSession, judged: list[Judged]) -> Outcome:
-    memory, camera = live.memory, live.camera
-    if not memory:
-        raise LiveError("The service never told what its memory holds.")
+def _outcome(clip: Path, session: Session, judged: list[Judged]) -> Outcome:
+    memory, camera, info = session.memory, session.camera, session.info
+    if not memory or not camera or not info:
+        raise DemoError("The service never told what its memory holds.")
     correct = sum(question.right for question in judged)
     held = memory["peak_tokens"] <= memory["cap_tokens"]
     return Outcome(
         clip=clip.name,
-        model=live.session["model"],
+        model=info["model"],
         questions=judged,
         correct=correct,
         cap_tokens=memory["cap_tokens"],
         peak_tokens=memory["peak_tokens"],
-        budget_tokens=live.session["budget_tokens"],
+        budget_tokens=info["budget_tokens"],
         kv_bytes=memory["kv_bytes"],
         compressions=memory["compressions"],
         frames_sent=camera["frames_sent"],

@@ -1,6 +1,6 @@
 """The engine: one loaded checkpoint that opens sessions. It knows no broker and no HTTP."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -194,6 +194,19 @@ class Engine:
         Raises SnapshotError for what is no whole snapshot of this model, or has no room here ever,
         and PoolFull where there is none now; then nothing has changed.
         """
+        steps = self.restoring(source)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                session: Session = end.value
+                return session
+
+    def restoring(
+        self, source: bytes | Iterable[bytes] | SnapshotReader
+    ) -> Generator[None, None, Session]:
+        """`restore` chunk by chunk, so that other sessions' work can be done between two of them;
+        closing it gives up."""
         reader = source if isinstance(source, SnapshotReader) else SnapshotReader(source)
         header = reader.header
         instructions, timeline = header.conversation.instructions, header.timeline
@@ -217,7 +230,7 @@ class Engine:
         except ValueError as error:
             raise SnapshotError(f"the snapshot's memory cannot be had here: {error}") from error
         try:
-            reader.read_into(session, self.adapter)
+            yield from reader.read_into(session, self.adapter)
         except BaseException:
             session.close()
             raise

@@ -89,8 +89,9 @@ class SnapshotReader:
                     f"{getattr(ours, name)}"
                 )
 
-    def read_into(self, session: Session, adapter: FamilyAdapter) -> None:
-        """All that is left of the file, into a session that was just opened as the header says."""
+    def read_into(self, session: Session, adapter: FamilyAdapter) -> Iterator[None]:
+        """All that is left of the file, chunk by chunk, into a session that was just opened as the
+        header says."""
         header, cache = self.header, session.cache
         grid = _grid(header, adapter)
         patches_in_unit = adapter.unit_tokens(grid) if grid else 0
@@ -116,6 +117,7 @@ class SnapshotReader:
                     numbers = codec.decode(data, block, header.option, patches)
                     numbers = codec.finite(numbers.to(cache.buffer.dtype))
                 cache.buffer[layer, part, :, :end] = numbers.to(cache.buffer.device)
+                yield
         self._chunks.end()
         cache.visual_length, cache.peak_length = tokens, header.memory.peak_tokens
         cache.compressions = header.memory.compressions

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from messages.questions import LONGEST_STOP, MOST_STOPS
+from server.text import Text
 
-StopText = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
+StopText = Annotated[Text, Field(min_length=1, max_length=LONGEST_STOP)]
 Tokens = Annotated[int, Field(ge=1)]
 Nothing = Annotated[list[Any], Field(max_length=0)]
 Zero = Annotated[float, Field(ge=0, le=0)]
@@ -18,15 +19,15 @@ Zero = Annotated[float, Field(ge=0, le=0)]
 class ImageUrl(BaseModel):
     """A picture, as a `data:image/…;base64,…` URL."""
 
-    url: str
-    detail: str | None = None
+    url: Text
+    detail: Text | None = None
 
 
 class ContentPart(BaseModel):
     """`text`, or `image_url` for a picture."""
 
-    type: str
-    text: str | None = None
+    type: Text
+    text: Text | None = None
     image_url: ImageUrl | None = None
 
 
@@ -35,7 +36,7 @@ class ChatMessage(BaseModel):
     conversation. What a system or developer message says must be the session's instructions."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[ContentPart] | None = None
+    content: Text | list[ContentPart] | None = None
 
     @property
     def text(self) -> str:
@@ -68,7 +69,7 @@ class ChatRequest(BaseModel):
     """A question to the session whose id is `model`. Temperature 0, greedy decoding, is the
     default here."""
 
-    model: str
+    model: Text
     messages: list[ChatMessage] = Field(min_length=1)
     stream: bool | None = None
     stream_options: StreamOptions | None = None

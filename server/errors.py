@@ -55,9 +55,16 @@ def invalid_request(errors: Sequence[Any], status: int = 422) -> ClientError:
     first: dict[str, Any] = errors[0]
     if first["type"] == "json_invalid":
         return ClientError("invalid_json", f"{first['msg']}.")
-    param = ".".join(str(part) for part in first["loc"] if part != "body") or None
+    param = ".".join(str(part) for part in first["loc"] if _is_name(part)) or None
     message = f"{first['msg']}{f' (at {param})' if param else ''}."
     return ClientError("invalid_request", message, param=param, status=status)
+
+
+def _is_name(part: int | str) -> bool:
+    """Whether this is a part of the body, and not a type that it might have had."""
+    if isinstance(part, int):
+        return True
+    return part.isidentifier() and part not in ("body", "str", "list", "int", "float", "bool")
 
 
 def broker_unavailable(why: object) -> ServiceError:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, Request, WebSocket
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from server.access import Caller, allowed
 from server.errors import broker_unavailable, no_worker
@@ -13,6 +13,7 @@ from server.frames import publish
 from server.realtime import converse
 from server.replies import Alive, Ready, SdpAnswer, Session, SessionState, replying
 from server.sessions import Sessions
+from server.text import Text
 from server.workers import Workers
 
 router = APIRouter()
@@ -31,14 +32,14 @@ class NewSession(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     budget_tokens: Annotated[StrictInt, Field(ge=1, le=100_000_000)] | None = None
-    instructions: StrictStr | None = None
-    ticket: Annotated[StrictStr, Field(max_length=64)] | None = None
+    instructions: Text | None = None
+    ticket: Annotated[Text, Field(max_length=64)] | None = None
 
 
 class Offer(BaseModel):
     """A browser's RTCSessionDescription."""
 
-    sdp: StrictStr
+    sdp: Text
     type: str = Field(pattern="^offer$")
 
 

@@ -180,8 +180,10 @@ class RtpCamera:
 
     async def _watch(self) -> None:
         with self._session.attendance.attended():
-            while self.state != "gone":
+            while True:
                 await asyncio.sleep(_LOOK_SECONDS)
+                if self.state == "gone":
+                    return
                 now = time.monotonic()
                 self._take(self._order.expire(now))
                 shown = self._frame_at

@@ -24,7 +24,7 @@ from server.settings import GatewaySettings
 router = APIRouter(prefix="/v1/sessions/{session}/rtp")
 
 Publisher = Annotated[Caller, Depends(allowed("publish"))]
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 
 
 class NewRtp(BaseModel):
@@ -130,6 +130,6 @@ def reachable(address: str, settings: GatewaySettings, asked: str | None) -> str
             return media
     if not listening.is_unspecified:
         return address
-    if asked is None or asked == "localhost" or not (_NAME.fullmatch(asked) or ":" in asked):
+    if asked is None or asked == "localhost" or not _HOST.fullmatch(asked):
         return "127.0.0.1" if listening.version == 4 else "::1"
     return asked

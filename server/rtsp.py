@@ -99,8 +99,7 @@ class RtspCamera:
             except OSError as error:
                 why = f"the connection was lost ({error.strerror or type(error).__name__})"
             failures = 1 if self._worked else failures + 1
-            delay = min(_FIRST_DELAY_SECONDS * 2 ** (failures - 1), _LONGEST_DELAY_SECONDS)
-            delay *= random.uniform(1 - _JITTER, 1 + _JITTER)
+            delay = delay_seconds(failures)
             self._wait(why, delay)
             await asyncio.sleep(delay)
 
@@ -181,6 +180,14 @@ class RtspCamera:
         if self.state != "gone" and (self.state, self.why) != (state, why):
             self.state, self.why = state, why
             self._session.cameras.changed(self)
+
+
+def delay_seconds(failures: int) -> float:
+    """How long to wait after so many failures in a row, one at least: each time twice as long, up
+    to half a minute, and never exactly as long as others who wait for the same camera."""
+    doublings = min(failures - 1, 16)  # it may fail for days
+    seconds = min(_FIRST_DELAY_SECONDS * 2.0**doublings, _LONGEST_DELAY_SECONDS)
+    return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
 
 
 def _says_goodbye(data: bytes) -> bool:

@@ -21,7 +21,7 @@ _LIMIT_BYTES: Final = 2**17
 _CONNECT_SECONDS: Final = 4.0
 _CLOSE_SECONDS: Final = 0.2
 _MOST_ADDRESSES: Final = 4
-_MOST_EARLY: Final = 1024
+_MOST_EARLY: Final = 256
 _SESSION_SECONDS: Final = 60.0
 _INTERLEAVED: Final = re.compile(r"interleaved\s*=\s*(\d{1,3})")
 _REASONS: Final = {
@@ -177,7 +177,7 @@ class RtspClient:
         try:
             return login(headers.all("www-authenticate"), self._url.credentials)
         except UnknownLogin as error:
-            raise LoginRefused(str(error)) from error
+            raise CameraFailed(str(error)) from error
 
     def _challenged(self, reply: Reply) -> bool:
         """Whether what kept it alive must be said again, with a new login. Cameras that do not

@@ -14,6 +14,7 @@ LINE_BYTES: Final = 8192
 _MOST_HEADERS: Final = 64
 _MOST_BODY_BYTES: Final = 65536
 _MOST_STRAY_BYTES: Final = 65536
+_OTHERS: Final = ("HTTP/", "SSH-")
 _PACKET: Final = b"$"
 _STATUS_LINE: Final = re.compile(r"RTSP/\d\.\d +(\d{3})\b")
 _REQUEST_LINE: Final = re.compile(r"([A-Z_]{3,20}) +\S+ +RTSP/\d\.\d")
@@ -70,7 +71,8 @@ async def read(stream: asyncio.StreamReader) -> Packet | Reply | Request:
     Raises MalformedReply, and EOFError (asyncio.IncompleteReadError) or OSError where the
     connection ends.
     """
-    for _ in range(_MOST_STRAY_BYTES):
+    stray = 0
+    while stray < _MOST_STRAY_BYTES:
         first = await stream.readexactly(1)
         if first == _PACKET:
             head = await stream.readexactly(3)
@@ -80,6 +82,10 @@ async def read(stream: asyncio.StreamReader) -> Packet | Reply | Request:
             status, request = _STATUS_LINE.match(start), _REQUEST_LINE.fullmatch(start)
             if status or request:
                 break
+            if start.startswith(_OTHERS):
+                raise MalformedReply(f"it does not speak RTSP, but {start[:4].strip('/-')}")
+            stray += len(start)
+        stray += 1
     else:
         raise MalformedReply("it does not speak RTSP")
     headers = await _headers(stream)

@@ -71,8 +71,9 @@ class H265:
         # first_slice_segment_in_pic_flag is the first bit behind the NAL unit's header.
         if not self._whole and not (key and first[2] & 0x80):
             raise BrokenPayload("the beginning of the frame is missing")
-        # Given again where the stream has its own, they do no harm.
-        units = self._sets + self._units if key else self._units
+        units = self._units
+        if key:
+            units = [unit for unit in self._sets if unit not in units] + units
         return b"".join(_START + unit for unit in units), key
 
     def _add_unit(self, unit: bytes) -> None:

@@ -219,11 +219,6 @@ class Sessions:
         if len(instructions) > limit:
             message = f"The instructions have {len(instructions)} characters; give at most {limit}."
             raise ClientError("instructions_too_long", message, param=param, status=422)
-        try:
-            instructions.encode()
-        except UnicodeEncodeError as error:
-            message = f"Character {error.start} of the instructions is half a surrogate pair."
-            raise ClientError("invalid_request", message, param=param, status=422) from error
         return instructions
 
     async def _ticket(self, ticket: str | None, caller: Caller) -> SessionRecord | None:

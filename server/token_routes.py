@@ -23,11 +23,12 @@ _HANDED_ON = frozenset(SCOPES - {"manage"})
 
 
 class NewToken(BaseModel):
-    """What a token is asked for. expires_in: seconds."""
+    """What a token is asked for. scopes: by default all that whoever asks may hand on; expires_in:
+    seconds."""
 
     model_config = ConfigDict(extra="forbid")
 
-    scopes: Annotated[frozenset[Scope], Field(min_length=1)] = _HANDED_ON
+    scopes: Annotated[frozenset[Scope], Field(min_length=1)] | None = None
     expires_in: Annotated[StrictInt, Field(ge=10)] = 3600
 
 
@@ -63,12 +64,13 @@ async def create_token(
 ) -> dict[str, Any]:
     """A short-lived token for this session only, to publish, to ask, or both. Whoever asks must be
     allowed to what it allows."""
-    wanted = wanted or NewToken(scopes=caller.scopes & _HANDED_ON)
-    token, expires_at = await _sign(request, caller, session, wanted.scopes, wanted.expires_in)
+    wanted = wanted or NewToken()
+    scopes = caller.scopes & _HANDED_ON if wanted.scopes is None else wanted.scopes
+    token, expires_at = await _sign(request, caller, session, scopes, wanted.expires_in)
     return {
         "token": token,
         "expires_at": expires_at,
-        "scopes": sorted(wanted.scopes),
+        "scopes": sorted(scopes),
         "session": session,
     }
 

@@ -20,7 +20,7 @@ from model_worker.memory.container import SnapshotError, inflate
 
 DtypeName = Literal["float32", "bfloat16", "float16"]
 
-DEPTHS: Final = (7, 6, 6)
+DEPTHS: Final = (7, 6, 5)
 """Bits of "entropy" in the first, second and last third of the layers."""
 
 DTYPES: Final[dict[DtypeName, torch.dtype]] = {

@@ -89,13 +89,18 @@ async def test_a_stuck_network_makes_no_queue(gateway: str) -> None:
             yield b"\xff\xd8\xff" + bytes(400_000)
             await asyncio.sleep(0.002)
 
-    async with Lookback(gateway) as direct, direct.session() as session, proxied(gateway) as proxy:
-        async with Lookback(proxy.url) as lookback, lookback.join(session.id) as sending:
-            camera = await sending.publish(pictures(), per_second=1000)
-            proxy.flowing.clear()
-            await eventually(lambda: made > 300)
-            assert camera.frames_sent < 100
-            proxy.cut()
+    async with (
+        Lookback(gateway) as direct,
+        direct.session() as session,
+        proxied(gateway) as proxy,
+        Lookback(proxy.url) as lookback,
+        lookback.join(session.id) as sending,
+    ):
+        camera = await sending.publish(pictures(), per_second=1000)
+        proxy.flowing.clear()
+        await eventually(lambda: made > 300)
+        assert camera.frames_sent < 100
+        proxy.cut()
 
 
 async def test_who_is_replaced_is_told_and_does_not_come_back(lookback: Lookback) -> None:

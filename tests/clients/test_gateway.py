@@ -20,7 +20,6 @@ from lookback_client import (
     Token,
     Unreachable,
 )
-from messages.sessions import SessionRefused
 from server.api_keys import editing
 from tests.clients.conftest import picture, shown
 from tests.server.clients import eventually
@@ -39,7 +38,7 @@ def key(tmp_path: Path) -> tuple[Path, str]:
 async def test_a_key_opens_and_its_token_opens_one_session(
     serve: Any, key: tuple[Path, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "lookback_client")
+    caplog.set_level(logging.DEBUG)
     path, secret = key
     url = serve(api_keys_file=path)
     for wrong in (None, "lb_00000000_" + "x" * 43):
@@ -72,26 +71,32 @@ async def test_a_key_opens_and_its_token_opens_one_session(
             with pytest.raises(LookbackError):
                 async with device.join(elsewhere.id, token=both.token):
                     pass
-        shown_to_others = f"{lookback!r} {session!r} {both!r} {session._gateway!r} {caplog.text}"
+        logged = [
+            record.getMessage()
+            for record in caplog.records
+            if record.name.startswith(("lookback_client", "websockets", "http"))
+        ]
+        assert logged
+        shown_to_others = f"{lookback!r} {session!r} {both!r} {session._gateway!r} {logged}"
     for hidden in (secret, both.token, publishing.token, asking.token):
         assert hidden not in shown_to_others
 
 
 async def test_a_full_gateway_is_waited_for(gateway: str, worker: Any) -> None:
-    worker.refusal = SessionRefused("", "All memory is taken.", 1.0)
-    async with Lookback(gateway, patience=10) as lookback:
+    worker.taking = False
+    async with Lookback(gateway, patience=20) as lookback:
         waiting = asyncio.create_task(lookback.session().__aenter__())
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2.5)
         assert not waiting.done()
-        worker.refusal = None
+        worker.taking = True
         session = await asyncio.wait_for(waiting, 20)
         await session.__aexit__(None, None, None)
-    worker.refusal = SessionRefused("", "All memory is taken.", 30.0)
+    worker.taking = False
     async with Lookback(gateway, patience=1) as lookback:
-        with pytest.raises(Busy, match="All memory is taken") as busy:
+        with pytest.raises(Busy, match="No worker has room") as busy:
             async with lookback.session():
                 pass
-    assert (busy.value.code, busy.value.status, busy.value.retry_after) == ("no_room", 503, 30.0)
+    assert (busy.value.code, busy.value.status, busy.value.retry_after) == ("no_room", 503, 2.0)
 
 
 async def test_errors_carry_what_the_gateway_says(lookback: Lookback) -> None:
@@ -117,6 +122,30 @@ async def test_nobody_there(clip: Path) -> None:
         with pytest.raises(ValueError, match="address") as refused:
             Lookback(wrong)
         assert "secret" not in str(refused.value)
+
+
+async def test_what_is_no_gateway_is_named() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(replies.pop(0))
+        writer.close()
+
+    replies = [
+        b"HTTP/1.1 301 Moved\r\nLocation: https://there/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nhi",
+    ]
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, Lookback(url) as lookback:
+        for words in ("https://there/", "no Lookback gateway", "HTTP 502"):
+            with pytest.raises(LookbackError, match=words):
+                async with lookback.session():
+                    pass
+        with pytest.raises(LookbackError, match="HTTP 502"):
+            async with lookback.join("x"):
+                pass
 
 
 async def test_certificates_of_ones_own(gateway: str, tmp_path: Path) -> None:

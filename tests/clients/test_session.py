@@ -136,10 +136,11 @@ async def test_a_session_ends_with_its_block_unless_it_is_kept(lookback: Lookbac
 
 
 async def test_the_curious_hear_everything(lookback: Lookback) -> None:
-    heard: list[str] = []
+    heard: set[str] = set()
 
     async def listen(session: Any) -> None:
-        heard.extend([event["type"] async for event in session.events()])
+        async for event in session.events():
+            heard.add(event["type"])
 
     async with lookback.session() as session:
         listening = asyncio.create_task(listen(session))
@@ -147,4 +148,4 @@ async def test_the_curious_hear_everything(lookback: Lookback) -> None:
         await session.ask("hello")
         await eventually(lambda: "response.done" in heard)
     await asyncio.wait_for(listening, 10)
-    assert {"lookback.memory.updated", "lookback.camera.updated"} <= set(heard)
+    assert {"lookback.memory.updated", "lookback.camera.updated"} <= heard

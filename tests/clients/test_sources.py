@@ -44,7 +44,7 @@ def test_a_damaged_file_says_so(clip: Path, tmp_path: Path) -> None:
     data[start : start + 2000] = bytes(2000)
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(data)
-    with pytest.raises(CameraError, match="broke off|no picture|cannot be opened"):
+    with pytest.raises(CameraError, match=r"broke off|no picture|cannot be opened"):
         list(File(broken).open())
 
 

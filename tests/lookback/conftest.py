@@ -105,7 +105,7 @@ class Serving:
         """Reads the line that says where the page is."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        found = re.search(r"ready: (http://127\.0\.0\.1:\d+)", line)
+        found = re.search(r"ready: (https?://127\.0\.0\.1:\d+)", line)
         assert found, f"{line!r}; {self.said}"
         self.url = found[1]
         return self

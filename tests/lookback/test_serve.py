@@ -15,9 +15,9 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from lookback.live import ClipTrack, LiveSession
 from lookback.serve import ServeError, Supervisor
 from lookback.settings import ServeSettings
+from lookback_client import File, Lookback
 from tests.lookback.conftest import (
     ROOT,
     Serving,
@@ -72,8 +72,9 @@ async def ask(client: ClientConnection, text: str) -> None:
 
 
 async def test_two_ask_at_once_and_a_listener_hears_both(service: Serving, clip: Path) -> None:
-    async with LiveSession(service.url, ClipTrack(clip)) as live:
-        address = f"{service.url.replace('http', 'ws')}/v1/realtime?session={live.session['id']}"
+    async with Lookback(service.url) as lookback, lookback.session() as session:
+        await session.publish(File(clip), webrtc=True)
+        address = f"{service.url.replace('http', 'ws')}/v1/realtime?session={session.id}"
         async with (
             connect(address, proxy=None) as one,
             connect(address, proxy=None) as other,

@@ -198,6 +198,36 @@ def test_smaller_snapshots_are_near_and_go_on(
     ask(moved, "?")
 
 
+def test_reading_step_by_step_can_be_given_up(
+    llava: Engine, others: dict[str, Engine], frames: Frames
+) -> None:
+    """Beside a session that goes on, and with others that come and move it in the pool."""
+    other = others["llava_onevision"]
+    session = watched(llava, frames)
+    data = b"".join(llava.snapshot(session))
+    used = other.pool.used_tokens
+    steps = other.restoring(data)
+    next(steps)
+    assert other.pool.used_tokens > used
+    steps.close()
+    assert other.pool.used_tokens == used
+    beside = other.open_session(budget_tokens=24)
+    steps = other.restoring(data)
+    for second in range(3):
+        next(steps)
+        beside.watch(frames[second], float(second))
+    newcomer = other.open_session(budget_tokens=24)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            moved = end.value
+            break
+    assert_alike(session, moved)
+    for each in (session, moved, beside, newcomer):
+        each.close()
+
+
 def test_a_memory_of_another_dtype_is_converted(
     checkpoints: dict[str, Path], llava: Engine, frames: Frames
 ) -> None:

@@ -13,7 +13,13 @@ from typing import Any
 import httpx
 import msgspec
 import numpy as np
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
 from av import VideoFrame
 from PIL import Image
 from websockets.asyncio.client import ClientConnection
@@ -46,6 +52,8 @@ class MovingPicture(MediaStreamTrack):
         self.still = False
         self.going = asyncio.Event()
         self.going.set()
+        self.shown: list[tuple[float, int]] = []
+        """Of each frame when it was made, in Unix seconds, and its grey."""
         self._count = 0
         self._began = time.monotonic()
 
@@ -58,17 +66,25 @@ class MovingPicture(MediaStreamTrack):
         frame = VideoFrame.from_ndarray(np.full((height, width, 3), level, np.uint8), "rgb24")
         frame.pts = int((time.monotonic() - self._began) * 90000)
         frame.time_base = Fraction(1, 90000)
+        self.shown.append((time.time(), level))
         return frame
 
 
 @contextlib.asynccontextmanager
 async def sending(
-    url: str, session: str, *, fps: float = 20, size: tuple[int, int] = (160, 120)
+    url: str,
+    session: str,
+    *,
+    fps: float = 20,
+    size: tuple[int, int] = (160, 120),
+    codec: str = "video/VP8",
 ) -> AsyncIterator[MovingPicture]:
     """A camera of aiortc's, connected to the session."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     track = MovingPicture(fps, size)
-    peer.addTransceiver(track, direction="sendonly")
+    transceiver = peer.addTransceiver(track, direction="sendonly")
+    able = RTCRtpSender.getCapabilities("video").codecs
+    transceiver.setCodecPreferences([one for one in able if one.mimeType == codec])
     try:
         await peer.setLocalDescription(await peer.createOffer())
         offer = {"sdp": peer.localDescription.sdp, "type": "offer"}

@@ -1,5 +1,6 @@
 """Programs of others that publish by WHIP, for tests of the gateway and of the whole service."""
 
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from broker.embedded import dies_with
 
 
 def missing(words: str) -> NoReturn:
@@ -46,6 +49,35 @@ def gstreamer(endpoint: str, *options: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+@contextmanager
+def gstreamer_camera(
+    codec: str, login: str = "", *, password: str = "", port: int = 0
+) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """GStreamer as an IP camera that speaks RTSP: its port, and its process."""
+    python = shutil.which("python3", path="/usr/bin:/bin") or "python3"
+    probe = "import gi; gi.require_version('GstRtspServer', '1.0')"
+    if subprocess.run([python, "-c", probe], capture_output=True).returncode != 0:
+        missing(
+            "GStreamer's RTSP server is not installed: apt-get install python3-gi "
+            "gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{base,good,bad,ugly}"
+        )
+    script = Path(__file__).with_name("gstreamer_rtsp.py")
+    process = subprocess.Popen(
+        [python, str(script), codec, login, str(port)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        | {"CAMERA_PASSWORD": password, "LC_ALL": "C.UTF-8"},
+        preexec_fn=dies_with(os.getpid()),
+    )
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline()), process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def certificate(folder: Path) -> dict[str, str]:
     """ffmpeg's own, where it is built with GnuTLS, is on a curve that OpenSSL refuses (P-224)."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -53,6 +85,8 @@ def certificate(folder: Path) -> dict[str, str]:
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(
         name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1)
+    ).add_extension(
+        x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
     )
     pem = serialization.Encoding.PEM
     files = {

@@ -243,6 +243,17 @@ async def test_a_body_that_is_no_json_is_a_bad_request(gateway: str) -> None:
             assert set(reply.json()["error"]) == {"type", "code", "message", "param"}
 
 
+async def test_half_a_character_is_refused_and_the_session_goes_on(gateway: str, seen: str) -> None:
+    body = {"model": seen, "messages": user("half a pair: \ud83d")}
+    headers = {"Content-Type": "application/json"}
+    async with httpx.AsyncClient() as client:
+        content = json.dumps(body).encode()
+        reply = await client.post(f"{gateway}{PATH}", content=content, headers=headers)
+        assert reply.status_code == 400 and reply.json()["error"]["param"] == "messages.0.content"
+        reply = await client.post(f"{gateway}{PATH}", json=body | {"messages": user("a whole one")})
+    assert reply.json()["choices"][0]["message"]["content"] == "a whole one"
+
+
 async def test_before_the_first_picture_nothing_is_answered(gateway: str, tools: Any) -> None:
     session = tools.new_session(gateway)
     async with client_of(gateway) as client:

@@ -1,9 +1,11 @@
 """Frames are counted as what they were: sampled, skipped, sent or dropped; nothing queues."""
 
 import asyncio
+import time
 from fractions import Fraction
 from typing import Any
 
+import cv2
 import numpy as np
 from av import VideoFrame
 
@@ -82,4 +84,35 @@ async def test_near_duplicates_are_skipped_and_not_called_dropped(
     await stop(task)
     assert (counters.frames_sent, counters.frames_skipped) == (3, 6)
     assert counters.frames_dropped == 0
+    await broker.aclose()
+
+
+async def test_the_newest_frame_stands_until_there_is_another(broker_url: str, tools: Any) -> None:
+    broker = await connect_async(broker_url)
+    feed = _feed(broker, "stays", fps=10, keep_every_seconds=0.5)
+    feed.stay()  # nothing is shown yet
+    task = asyncio.create_task(feed.run())
+    feed.offer(_frame(0, 50))
+    await tools.eventually(lambda: feed.counters.frames_sent == 1)
+    assert feed.offer(_frame(0.04, 200))  # too early to be sampled
+    began = time.monotonic()
+    while time.monotonic() - began < 1.5:
+        feed.stay()
+        await asyncio.sleep(0.05)
+    still = feed.counters.frames_sent
+    await asyncio.sleep(0.15)  # its time has come
+    feed.offer(_frame(1.6, 120))
+    await tools.eventually(lambda: feed.counters.frames_sent > still)
+    feed.new_track()
+    feed.stay()  # it was another camera's
+    await stop(task)
+    assert feed.counters.frames_received == 3 and feed.counters.frames_skipped > 5
+    frames = [
+        decode_frame(fields[keys.FIELD]) for _, fields in await broker.xrange(keys.frames("stays"))
+    ]
+    assert [frame.number for frame in frames][-1] == still and still in (3, 4)
+    greys = [int(cv2.imdecode(np.frombuffer(f.jpeg, np.uint8), 0).mean()) for f in frames]
+    assert all(abs(grey - 200) < 6 for grey in greys[1:-1]) and abs(greys[-1] - 120) < 6
+    times = [frame.timestamp for frame in frames]
+    assert times == sorted(times) and all(0.4 < gap < 0.8 for gap in np.diff(times)[1:-1])
     await broker.aclose()

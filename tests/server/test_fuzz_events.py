@@ -42,6 +42,7 @@ _VALID = [
     {"type": "input_audio_buffer.commit"},
 ]
 _KEYS = ("type", "event_id", "item", "response", "session", "audio", "prompt", "previous_item_id")
+_NO_TEXT = b"\x81\x84\x00\x00\x00\x00\xff\xfe\xff\xfe"
 _LONGEST = GatewaySettings().message_bytes
 
 
@@ -93,7 +94,6 @@ def test_what_is_no_websocket_message_ends_only_its_own_connection(gateway: str)
         @given(st.binary(min_size=1, max_size=64))
         def say(frames: bytes) -> None:
             with connect(address, proxy=None, compression=None, close_timeout=0.01) as websocket:
-                websocket.socket.sendall(frames)
-                websocket.socket.sendall(b"\x81\x84\x00\x00\x00\x00\xff\xfe\xff\xfe")  # no UTF-8
+                websocket.socket.sendall(frames + _NO_TEXT)
 
         say()

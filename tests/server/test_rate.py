@@ -20,3 +20,10 @@ def test_what_was_not_used_is_not_saved_up() -> None:
     rate = Rate(per_second=1000, burst=2)
     time.sleep(0.05)
     assert [rate.allows() for _ in range(2)] == [True, True]
+
+
+def test_how_long_to_wait() -> None:
+    rate = Rate(per_second=0.1, burst=1)
+    assert rate.wait_seconds() == 0
+    assert rate.allows()
+    assert 9 < rate.wait_seconds() <= 10

@@ -64,12 +64,17 @@ def _encoded(packets: Any, codec: str, counters: RtpCounters) -> list[EncodedFra
     return out
 
 
-@pytest.mark.parametrize("codec", ["H264", "VP8"])
+B_FRAMES = (("tune", "film"), ("bf", "2"), ("b-pyramid", "none"))
+
+
+@pytest.mark.parametrize(
+    ("codec", "extra"), [("H264", ()), ("H264", B_FRAMES), ("VP8", ())], ids=["H264", "B", "VP8"]
+)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_no_picture_is_smeared_where_packets_are_lost_and_overtake(
-    codec: str, seed: int
+    codec: str, extra: tuple[tuple[str, str], ...], seed: int
 ) -> None:
-    sent = stream(codec, 300, packet_bytes=1200)
+    sent = stream(codec, 300, packet_bytes=1200, extra=extra)
     async with Shown(codec) as shown:
         for frame in _encoded(shaken(sent.packets, seed), codec, shown.counters):
             await shown.put(frame)

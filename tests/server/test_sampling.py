@@ -124,3 +124,20 @@ def test_brightness_does_not_wrap_around() -> None:
 def test_zero_seconds_keep_everything() -> None:
     similarity = Similarity(levels=1.0, keep_every_seconds=0.0)
     assert all(similarity.keep(_grey(9), float(t)) for t in range(5))
+
+
+def test_the_time_of_this_moment_moves_nothing() -> None:
+    clock = StreamClock()
+    assert clock.at(50.0) == 0.0
+    assert clock.time(7.0, 100.0) == 0.0
+    assert clock.at(102.5) == 2.5 and clock.at(99.0) == 0.0
+    assert clock.time(None, 103.0) == 3.0
+    assert clock.time(8.0, 103.5) == 3.5  # the camera's own time line goes on from there
+    assert clock.time(8.25, 104.0) == 3.75
+
+
+def test_asking_whether_a_frame_may_be_taken_takes_none() -> None:
+    sampler = Sampler(1.0)
+    assert sampler.may(0.0) and sampler.due(0.0)
+    assert not sampler.may(0.5) and sampler.may(0.95) and sampler.may(0.95)
+    assert sampler.due(0.95) and not sampler.may(0.95)

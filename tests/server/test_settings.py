@@ -13,7 +13,7 @@ def test_variables_are_read_and_flags_win(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("LOOKBACK_ALLOWED_ORIGINS", '["https://a.example"]')
     settings = GatewaySettings(port=9001)
     assert (settings.port, settings.fps) == (9001, 2.5)
-    assert settings.allowed_origins == {"https://a.example"}
+    assert settings.allowed_origins == ("https://a.example",)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Generator
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from lookback_client.errors import AnswerFailed
 
 log = logging.getLogger("lookback_client")
+
+_LAST_WORD_SECONDS: Final = 0.2
 
 
 class Answer:
@@ -152,7 +154,9 @@ class Answer:
         if self.status == "failed":
             details = response.get("status_details") or {}
             message = details.get("message") or "The model could not answer."
-            self._fail(AnswerFailed(message, self.text))
+            # Where the session itself has ended, that is what is said next, and what matters.
+            failed = AnswerFailed(message, self.text)
+            asyncio.get_running_loop().call_later(_LAST_WORD_SECONDS, self._fail, failed)
         else:
             self._end.set_result(None)
 

@@ -44,6 +44,10 @@ class FramesPublication(Publication):
         self._per_second = per_second
         self._socket: ClientConnection | None = None
 
+    @property
+    def seconds(self) -> float:
+        return self._pump.seconds
+
     async def _open(self) -> None:
         await self._pump.open()
 

@@ -6,6 +6,7 @@ Knows nothing about sessions.
 import copy
 import ipaddress
 import json
+import logging
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final
@@ -21,6 +22,10 @@ from lookback_client.errors import Busy, LookbackError, Unreachable, from_error
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 _AGAIN: Final = (429, 503)
 _LARGEST_MESSAGE: Final = 2**24
+
+# At DEBUG, websockets logs the headers of its requests, and the key among them.
+_log: Final = logging.getLogger("lookback_client.websockets")
+_log.setLevel(logging.INFO)
 
 
 class Gateway:
@@ -84,12 +89,32 @@ class Gateway:
                 )
             except httpx.HTTPError as error:
                 raise self._unreachable(error) from error
+            if response.is_redirect:
+                elsewhere = response.headers.get("Location", "another place")[:200]
+                raise LookbackError(
+                    f"{self.url} sends on to {elsewhere}: use that address.",
+                    code="redirected",
+                    status=response.status_code,
+                )
             if not response.is_error:
                 return response
             refused = _refusal(response.status_code, response.headers, response.content)
             again = response.status_code in _AGAIN and refused.retry_after is not None
             if not (again and await backoff.wait(refused.retry_after or 0.0)):
                 raise refused
+
+    async def told(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The answer's JSON object. Raises LookbackError."""
+        response = await self.request(method, path, body)
+        try:
+            told = response.json()
+        except ValueError:
+            told = None
+        if not isinstance(told, dict):
+            raise LookbackError(f"{self.url} is no Lookback gateway.", code="no_gateway")
+        return told
 
     async def websocket(self, path: str, **query: str) -> ClientConnection:
         """A connection to this path. Raises LookbackError."""
@@ -104,6 +129,7 @@ class Gateway:
                 ssl=self._tls,
                 max_size=_LARGEST_MESSAGE,
                 compression=None,  # small messages, one at a time: it would only add delay
+                logger=_log,
             )
         except InvalidStatus as error:
             answer = error.response

@@ -26,6 +26,11 @@ class Publication(ABC):
         self.frames_sent = 0
         """Pictures handed to the network from here; of WebRTC and RTSP they are not counted."""
 
+    @property
+    def seconds(self) -> float:
+        """How much of its source has gone out; 0 where that does not pass through here."""
+        return 0.0
+
     async def __aenter__(self) -> Self:
         return self
 

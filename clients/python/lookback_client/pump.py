@@ -41,6 +41,9 @@ class Pump(ABC):
         self._filled = asyncio.Event()
         self._ended = False
         self._error: CameraError | None = None
+        self._first: float | None = None
+        self.seconds = 0.0
+        """The time of the picture that was taken last, since the first."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -59,7 +62,10 @@ class Pump(ABC):
         Raises CameraError where the source broke off."""
         await self._filled.wait()
         frame, self._newest = self._newest, None
-        if frame is None and self._error is not None:
+        if frame is not None:
+            self._first = frame.time if self._first is None else self._first
+            self.seconds = frame.time - self._first
+        elif self._error is not None:
             raise self._error
         if not self._ended:
             self._filled.clear()

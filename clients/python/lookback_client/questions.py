@@ -111,7 +111,10 @@ class Questions:
             self.refuse(key, error)
 
     def tick(self) -> None:
-        """Fails answers of which nothing is heard."""
+        """Forgets answers that have ended, and fails those of which nothing is heard."""
+        for key, asked in list(self._asked.items()):
+            if asked.answer.done:
+                del self._asked[key]
         if asyncio.get_running_loop().time() - self._heard_at > SILENT_SECONDS:
             self.fail(Unreachable("Nothing is heard of this answer: ask again.", code="silent"))
 

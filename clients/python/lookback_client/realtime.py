@@ -162,7 +162,9 @@ class Realtime:
         # A greeting is numbered after the events that are about to be repeated.
         if number is not None and (kind != "session.created" or self._last is None):
             self._last = number
-        if kind.startswith(("response.", "lookback.response.")):
+        if kind == "session.created":
+            self.states[kind] = event
+        elif kind.startswith(("response.", "lookback.response.")):
             self.questions.take(event)
         elif kind == "session.updated":
             self.questions.caught_up(self._connection)

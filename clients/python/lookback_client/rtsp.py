@@ -34,8 +34,7 @@ class RtspPublication(Publication):
         """There is nothing to open here."""
 
     async def _connect(self) -> None:
-        made = await self._gateway.request("POST", self._path, {"url": self._source.url})
-        told: dict[str, Any] = made.json()
+        told = await self._gateway.told("POST", self._path, {"url": self._source.url})
         self._pull = f"{self._path}/{in_path(told['id'])}"
         while told["state"] == "connecting" and not told["message"]:
             await asyncio.sleep(_FIRST_LOOK_SECONDS)
@@ -60,12 +59,11 @@ class RtspPublication(Publication):
     async def _look(self) -> dict[str, Any]:
         """Raises CameraReplaced, and LookbackError."""
         try:
-            told: dict[str, Any] = (await self._gateway.request("GET", self._pull)).json()
+            return await self._gateway.told("GET", self._pull)
         except LookbackError as error:
             if error.code == "unknown_camera":
                 raise CameraReplaced(error.message, code="replaced") from error
             raise
-        return told
 
     async def _close(self) -> None:
         if not self._pull:

@@ -39,9 +39,6 @@ class Session:
     ) -> None:
         self.id = identity
         """Whoever is to join needs it."""
-        self.info: SessionInfo | None = None
-        """Its model and the size of its memory; of a session that was joined, once that is
-        known."""
         self._gateway = gateway
         self._reconnect_seconds = reconnect_seconds
         self._wanted = wanted
@@ -56,9 +53,7 @@ class Session:
 
     async def __aenter__(self) -> Self:
         if self._wanted is not None:
-            made = await self._gateway.request("POST", "/v1/sessions", self._wanted)
-            self.info = cast(SessionInfo, made.json())
-            self.id = self.info["id"]
+            self.id = str((await self._gateway.told("POST", "/v1/sessions", self._wanted))["id"])
         realtime = Realtime(self._gateway, self.id, self._reconnect_seconds)
         try:
             await realtime.open()
@@ -67,6 +62,10 @@ class Session:
             if error.status == 401:
                 raise
             self._deaf = error
+        except BaseException:
+            if not self._keep:
+                await self.delete()
+            raise
         return self
 
     async def __aexit__(
@@ -200,6 +199,12 @@ class Session:
     # The session itself.
 
     @property
+    def info(self) -> SessionInfo | None:
+        """Its model and the size of its memory; None where asking is not allowed."""
+        told = cast(dict[str, Any] | None, self._state("session.created", "session"))
+        return None if told is None else cast(SessionInfo, told | told["lookback"])
+
+    @property
     def memory(self) -> Memory | None:
         """What the memory holds, as far as it was told."""
         return cast(Memory | None, self._state("lookback.memory.updated", "memory"))
@@ -216,9 +221,7 @@ class Session:
 
     async def state(self) -> dict[str, Any]:
         """The session as the gateway describes it now. Raises LookbackError."""
-        response = await self._gateway.request("GET", f"/v1/sessions/{in_path(self.id)}")
-        state: dict[str, Any] = response.json()
-        return state
+        return await self._gateway.told("GET", f"/v1/sessions/{in_path(self.id)}")
 
     async def token(
         self, scopes: Sequence[Scope] = ("publish", "ask"), expires_in: float = 3600
@@ -227,7 +230,7 @@ class Session:
         for so many seconds. Raises LookbackError."""
         wanted = {"scopes": list(scopes), "expires_in": int(expires_in)}
         path = f"/v1/sessions/{in_path(self.id)}/tokens"
-        made = (await self._gateway.request("POST", path, wanted)).json()
+        made = await self._gateway.told("POST", path, wanted)
         return Token(made["token"], self.id, tuple(made["scopes"]), made["expires_at"])
 
     async def delete(self) -> None:

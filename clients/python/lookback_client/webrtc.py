@@ -105,6 +105,10 @@ class WebRtcPublication(Publication):
         self._location: str | None = None
         self._changed = asyncio.Event()
 
+    @property
+    def seconds(self) -> float:
+        return 0.0 if self._pump is None else self._pump.seconds
+
     async def _open(self) -> None:
         if self._pump is not None:
             await self._pump.open()
@@ -156,7 +160,7 @@ class WebRtcPublication(Publication):
         if await self._hang_up():
             return  # it was still the session's camera
         try:
-            state = (await self._gateway.request("GET", f"/v1/sessions/{self._session}")).json()
+            state = await self._gateway.told("GET", f"/v1/sessions/{self._session}")
         except SessionLost:
             raise
         except LookbackError as error:  # it is away, or this token may not ask

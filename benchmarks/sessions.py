@@ -198,7 +198,7 @@ class Worker:
         self.work()
 
     def close(self) -> None:
-        self._runner.close_all("The measurement is over.")
+        self._runner.leave()
 
 
 def run(

@@ -11,20 +11,22 @@ from messages.questions import Ask, Cancel
 from messages.sessions import (
     CloseSession,
     MemoryStatus,
-    OpenSession,
     SessionClosed,
+    SessionMoved,
     SessionOpened,
+    SessionRecord,
     SessionRefused,
 )
 from messages.workers import WorkerCard
 
-ToWorker = OpenSession | CloseSession | Ask | Cancel | DescribeMemory
-"""What stands on the control stream."""
+ToWorker = CloseSession | Ask | Cancel | DescribeMemory
+"""What stands in a session's inbox."""
 
 ToGateway = (
     SessionOpened
     | SessionRefused
     | SessionClosed
+    | SessionMoved
     | MemoryStatus
     | MemoryDescribed
     | FrameRejected
@@ -39,6 +41,7 @@ _to_worker_decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(
 _to_gateway_decoder: msgspec.msgpack.Decoder[ToGateway] = msgspec.msgpack.Decoder(ToGateway)
 _frame_decoder = msgspec.msgpack.Decoder(Frame)
 _card_decoder = msgspec.msgpack.Decoder(WorkerCard)
+_record_decoder = msgspec.msgpack.Decoder(SessionRecord)
 
 T = TypeVar("T")
 
@@ -47,7 +50,7 @@ class MalformedMessage(ValueError):
     """Bytes on the broker that are no message of ours."""
 
 
-def encode(message: ToWorker | ToGateway | Frame | WorkerCard) -> bytes:
+def encode(message: ToWorker | ToGateway | Frame | WorkerCard | SessionRecord) -> bytes:
     """The message as bytes."""
     return _encoder.encode(message)
 
@@ -77,3 +80,8 @@ def decode_frame(data: bytes) -> Frame:
 def decode_card(data: bytes) -> WorkerCard:
     """A worker's card. Raises MalformedMessage."""
     return _decode(_card_decoder, data)
+
+
+def decode_record(data: bytes) -> SessionRecord:
+    """What is known of a session. Raises MalformedMessage."""
+    return _decode(_record_decoder, data)

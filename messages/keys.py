@@ -2,28 +2,60 @@
 
 | key | type | who writes | what |
 |---|---|---|---|
-| `lookback:control` | stream, exact MAXLEN 1024 | gateway | open, close, ask, cancel, describe |
-| `lookback:frames:{session}` | stream, exact MAXLEN RING | gateway | frames; the oldest goes |
-| `lookback:events:{session}` | stream, exact MAXLEN 2048, TTL | worker | what its clients hear |
+| `lookback:queue` | sorted set | both | sessions without a worker, by their turn |
+| `lookback:turn` | counter | gateway | the turns that were given so far |
+| `lookback:wake` | stream, MAXLEN 1 | gateway | somebody has come to the queue |
+| `lookback:session:{session}` | string, TTL | gateway | what was wanted, its SessionRecord |
 | `lookback:alive:{session}` | string, TTL | gateway | the session still has somebody |
-| `lookback:owner:{session}` | string, TTL | worker | the worker that holds its memory |
+| `lookback:gateway:{session}` | string, TTL | gateway | the gateway that serves the session |
+| `lookback:inbox:{session}` | stream, exact MAXLEN, TTL | gateway | close, ask, cancel, describe |
+| `lookback:frames:{session}` | stream, exact MAXLEN RING | gateway | frames; the oldest goes |
+| `lookback:events:{session}` | stream, exact MAXLEN, TTL | worker | what its clients hear |
+| `lookback:owner:{session}` | string, TTL | worker | the lease: worker and fencing token |
+| `lookback:fence:{session}` | counter, TTL | worker | how often the session has had an owner |
+| `lookback:snapshot:{session}` | string, TTL | worker | its memory, written from time to time |
 | `lookback:worker:{worker}` | string, TTL | worker | its card |
+| `lookback:free` | sorted set | worker | free KV bytes by worker; -1: takes no session |
 
-Every stream entry has one field, `m`, which holds the encoded message.
+Every stream entry has one field, `m`, which holds the encoded message. Ids and names have no colon.
 """
 
 from typing import Final
 
 FIELD: Final = b"m"
-CONTROL: Final = "lookback:control"
-CONTROL_LENGTH: Final = 1024
+QUEUE: Final = "lookback:queue"
+TURN: Final = "lookback:turn"
+WAKE: Final = "lookback:wake"
+FREE: Final = "lookback:free"
+FIRST_IN_LINE: Final = -1.0
+"""The turn of sessions that have lost their worker: before all that are new."""
+INBOX_LENGTH: Final = 256
 RING: Final = 4
 EVENTS_LENGTH: Final = 2048
 EVENTS_TTL_SECONDS: Final = 600
 ALIVE_TTL_SECONDS: Final = 6
 CARD_TTL_SECONDS: Final = 4
-OWNER_TTL_SECONDS: Final = 60
+LEASE_SECONDS: Final = 4.0
+"""An owner renews its lease four times as often."""
+FENCE_TTL_SECONDS: Final = 86_400
+RECORD_TTL_SECONDS: Final = 3600
 WORKERS: Final = "lookback:worker:*"
+
+
+def session(session: str) -> str:
+    return f"lookback:session:{session}"
+
+
+def alive(session: str) -> str:
+    return f"lookback:alive:{session}"
+
+
+def gateway(session: str) -> str:
+    return f"lookback:gateway:{session}"
+
+
+def inbox(session: str) -> str:
+    return f"lookback:inbox:{session}"
 
 
 def frames(session: str) -> str:
@@ -34,12 +66,16 @@ def events(session: str) -> str:
     return f"lookback:events:{session}"
 
 
-def alive(session: str) -> str:
-    return f"lookback:alive:{session}"
-
-
 def owner(session: str) -> str:
     return f"lookback:owner:{session}"
+
+
+def fence(session: str) -> str:
+    return f"lookback:fence:{session}"
+
+
+def snapshot(session: str) -> str:
+    return f"lookback:snapshot:{session}"
 
 
 def worker(name: str) -> str:

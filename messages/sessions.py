@@ -6,13 +6,11 @@ import msgspec
 
 
 class OpenSession(msgspec.Struct, frozen=True, tag="session.open"):
-    """Reserve a memory. `budget_tokens` None takes the worker's default; `worker` names the one
-    that is to have the session, None leaves it to the first that takes it. `instructions` are
-    the system prompt of all the session's answers."""
+    """Reserve a memory. `budget_tokens` None takes the worker's default. `instructions` are the
+    system prompt of all the session's answers."""
 
     session: str
     budget_tokens: int | None = None
-    worker: str | None = None
     instructions: str | None = None
 
 
@@ -23,13 +21,35 @@ class CloseSession(msgspec.Struct, frozen=True, tag="session.close"):
 
 
 class SessionOpened(msgspec.Struct, frozen=True, tag="session.opened"):
-    """The memory is reserved. `cap_tokens` is what visual memory can never exceed."""
+    """The memory is reserved at `worker`. `cap_tokens` is what visual memory can never exceed;
+    `frame_size` and `max_pixels` are those of the worker's card."""
 
     session: str
     model: str
     budget_tokens: int
     cap_tokens: int
     kv_bytes: int
+    worker: str = ""
+    frame_size: tuple[int, int] | None = None
+    max_pixels: int = 0
+
+
+class SessionRecord(msgspec.Struct, frozen=True, tag="session.record"):
+    """A session as whoever comes to serve it finds it. `turn` is its place in the queue, `began`
+    when it was made (Unix seconds), `opened` None until a worker has it; `protocol` as in
+    WorkerCard."""
+
+    protocol: int
+    wanted: OpenSession
+    turn: float
+    began: float
+    opened: SessionOpened | None = None
+    opened_at: bytes = b"0"
+    """The id of the SessionOpened on the session's event stream."""
+    owner: str | None = None
+    """Whose key made it; None where keys are not asked for."""
+    party: str = ""
+    """Whose limits it counts against."""
 
 
 class SessionRefused(msgspec.Struct, frozen=True, tag="session.refused"):
@@ -44,7 +64,20 @@ class SessionClosed(msgspec.Struct, frozen=True, tag="session.closed"):
     """The memory is gone."""
 
     session: str
-    reason: Literal["closed", "abandoned", "worker_stopped", "failed"]
+    reason: Literal["closed", "abandoned", "failed"]
+    message: str = ""
+
+
+class SessionMoved(msgspec.Struct, frozen=True, tag="session.moved"):
+    """Another worker has taken the session over. `restored`: with its memory, of which the newest
+    `lost_seconds` are gone; otherwise the memory begins empty, and `message` says why. `questions`
+    says whether what waited to be answered is still going to be."""
+
+    session: str
+    worker: str
+    restored: bool
+    lost_seconds: float | None
+    questions: bool
     message: str = ""
 
 

@@ -1,11 +1,18 @@
 """What a worker says of itself, every second, while it lives."""
 
+from typing import Final
+
 import msgspec
+
+PROTOCOL: Final = 2
+"""The version of all messages together; gateway and worker work together where theirs are equal.
+Messages of equal version may have more fields, which the older side does not read."""
 
 
 class WorkerCard(msgspec.Struct, frozen=True, tag="worker"):
     """A living worker. `frame_size` is (width, height) in pixels where the model's input size is
-    fixed; otherwise frames keep their shape within `max_pixels`."""
+    fixed; otherwise frames keep their shape within `max_pixels`. `kv_bytes` is what all sessions
+    may take together; `draining`: it takes no new ones, since it is about to stop."""
 
     worker: str
     model: str
@@ -21,3 +28,6 @@ class WorkerCard(msgspec.Struct, frozen=True, tag="worker"):
     max_sessions: int
     kv_bytes_used: int
     frames_per_second: float
+    kv_bytes: int = 0
+    draining: bool = False
+    protocol: int = 1

@@ -1,20 +1,48 @@
-"""Which sessions this worker holds, told to the broker, and which still have somebody.
+"""Which sessions this worker holds, taken and kept on the broker, and which still have somebody.
 
-A session has one owner. Shared by the worker's threads.
+A session has one owner, and every write of an owner is fenced (`scripts`). Shared by the worker's
+threads.
 """
 
 import threading
 import time
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
 from redis import Redis
 
 from messages import keys
 from messages.codec import encode
 from messages.workers import WorkerCard
+from model_worker import scripts
 
 ABANDONED_SECONDS: Final = 2.5
 """How long the gateway's sign of life may be gone; its own TTL comes on top."""
+_LEASE: Final = int(1000 * keys.LEASE_SECONDS)
+
+
+@dataclass
+class Lease:
+    """A session that is held. `fence` is its fencing token, 1 for its first owner; `kv_bytes` what
+    it takes; `turn` its place in the queue; `inbox_from` and `frames_from` are stream ids after
+    which it is read."""
+
+    session: str
+    worker: str
+    fence: int
+    kv_bytes: int
+    kept_alive_at: float  # rising clock, seconds
+    turn: float = 0.0
+    inbox_from: bytes = b"0"
+    frames_from: bytes = b"0"
+    handing_over: bool = field(default=False)
+    """Whether nothing is read for it any more, since its next owner is going to."""
+
+    @property
+    def value(self) -> str:
+        """As it stands on the broker."""
+        return f"{self.worker} {self.fence}"
 
 
 class Leases:
@@ -24,69 +52,149 @@ class Leases:
         self._client = client
         self._worker = worker
         self._lock = threading.Lock()
-        self._kept_alive_at: dict[str, float] = {}  # rising clock, seconds
+        self._held: dict[str, Lease] = {}
+        self._claim = client.register_script(scripts.CLAIM)
+        self._renew = client.register_script(scripts.RENEW)
+        self._write = client.register_script(scripts.WRITE)
+        self._store = client.register_script(scripts.STORE)
+        self._release = client.register_script(scripts.RELEASE)
+        self._hand_over = client.register_script(scripts.HAND_OVER)
 
     def __contains__(self, session: str) -> bool:
         with self._lock:
-            return session in self._kept_alive_at
+            return session in self._held
 
-    def sessions(self) -> list[str]:
+    def __len__(self) -> int:
         with self._lock:
-            return list(self._kept_alive_at)
+            return len(self._held)
 
-    def claim(self, session: str) -> bool:
-        """Of all workers that read the control stream, one gets True, however often it asks."""
-        key, name = keys.owner(session), self._worker.encode()
-        if not self._client.set(key, name, nx=True, ex=keys.OWNER_TTL_SECONDS) and (
-            self._client.get(key) != name  # an earlier reply may have been lost
-        ):
-            return False
+    def get(self, session: str) -> Lease | None:
         with self._lock:
-            self._kept_alive_at[session] = time.monotonic() + keys.ALIVE_TTL_SECONDS
-        return True
+            return self._held.get(session)
 
-    def release(self, session: str, pipe: Any) -> None:
-        """Forget it, and put the removal of its keys on the pipe."""
+    def all(self) -> list[Lease]:
         with self._lock:
-            self._kept_alive_at.pop(session, None)
-        pipe.delete(keys.owner(session), keys.frames(session))
+            return list(self._held.values())
 
-    def renew(self, card: WorkerCard) -> list[str]:
-        """Say that the worker lives and what it holds; the sessions that nobody keeps alive."""
-        sessions, now = self.sessions(), time.monotonic()
+    @property
+    def kv_bytes(self) -> int:
+        """What all held sessions take."""
+        return sum(lease.kv_bytes for lease in self.all())
+
+    def offer(self, free: int) -> None:
+        """Say how many KV bytes are free; -1: no session is taken."""
+        self._client.zadd(keys.FREE, {self._worker: free})
+
+    def claim(
+        self, session: str, kv_bytes: int, turn: float, *, give_way: bool
+    ) -> Lease | Literal["gone", "another's"]:
+        """Take a session from the queue, unless it is gone, or (give_way) a worker with more free
+        bytes is to have it."""
+        fence = int(
+            self._claim(
+                keys=[
+                    keys.QUEUE,
+                    keys.owner(session),
+                    keys.fence(session),
+                    keys.alive(session),
+                    keys.FREE,
+                ],
+                args=[
+                    session,
+                    self._worker,
+                    keys.worker(""),
+                    _LEASE,
+                    keys.FENCE_TTL_SECONDS,
+                    int(give_way),
+                ],
+            )
+        )
+        if fence <= 0:
+            return "gone" if fence == 0 else "another's"
+        kept_alive_at = time.monotonic() + keys.ALIVE_TTL_SECONDS
+        lease = Lease(session, self._worker, fence, kv_bytes, kept_alive_at, turn)
+        with self._lock:
+            self._held[session] = lease
+        return lease
+
+    def forget(self, session: str) -> None:
+        """The session has ended here."""
+        with self._lock:
+            self._held.pop(session, None)
+
+    # What a pipe is given comes back as 0 where the lease is lost, and 1 otherwise.
+
+    def write(self, pipe: Any, lease: Lease, messages: Sequence[bytes]) -> None:
+        """Put events of one session on the pipe, fenced."""
+        self._write(
+            keys=[keys.owner(lease.session), keys.events(lease.session)],
+            args=[lease.value, keys.EVENTS_LENGTH, keys.EVENTS_TTL_SECONDS, *messages],
+            client=pipe,
+        )
+
+    def store(self, lease: Lease, key: str, value: bytes, seconds: int) -> bool:
+        """Set a value of a session, fenced; False where the lease is lost."""
+        owner = keys.owner(lease.session)
+        return bool(self._store(keys=[owner, key], args=[lease.value, value, seconds]))
+
+    def release(self, pipe: Any, lease: Lease) -> None:
+        """Put on the pipe the end of a session: its keys go."""
+        session = lease.session
+        ended = (keys.frames, keys.inbox, keys.session, keys.snapshot)
+        self._release(
+            keys=[keys.owner(session), *(key(session) for key in ended)],
+            args=[lease.value],
+            client=pipe,
+        )
+
+    def give_back(self, pipe: Any, lease: Lease, turn: float) -> None:
+        """Put on the pipe that a session waits for a worker again."""
+        self._hand_over(
+            keys=[keys.owner(lease.session), keys.QUEUE],
+            args=[lease.value, lease.session, turn],
+            client=pipe,
+        )
+
+    def renew(self, card: WorkerCard) -> tuple[list[str], list[str]]:
+        """Say that the worker lives, and what it holds. The sessions that nobody keeps alive, and
+        those that were lost to another worker, which are forgotten."""
+        leases, now = self.all(), time.monotonic()
         pipe = self._client.pipeline(transaction=False)
         pipe.set(keys.worker(self._worker), encode(card), ex=keys.CARD_TTL_SECONDS)
-        for session in sessions:
-            pipe.exists(keys.alive(session))
-            pipe.set(keys.owner(session), self._worker, ex=keys.OWNER_TTL_SECONDS)
-        alive = [bool(reply) for reply in pipe.execute()[1::2]]
-        return self._abandoned(dict(zip(sessions, alive, strict=True)), now)
+        for lease in leases:
+            pipe.exists(keys.alive(lease.session))
+            self._renew(
+                keys=[keys.owner(lease.session), keys.fence(lease.session), keys.QUEUE],
+                args=[lease.session, lease.value, lease.fence, _LEASE, keys.FENCE_TTL_SECONDS],
+                client=pipe,
+            )
+        replies = pipe.execute()
+        alive, held = replies[1::2], replies[2::2]
+        lost = [lease.session for lease, ours in zip(leases, held, strict=True) if not ours]
+        for session in lost:
+            self.forget(session)
+        signs = {lease.session: bool(sign) for lease, sign in zip(leases, alive, strict=True)}
+        return self._abandoned(signs, now), lost
 
     def forgive(self) -> None:
         """The broker was away: nobody could keep a session alive."""
         with self._lock:
-            now = time.monotonic() + keys.ALIVE_TTL_SECONDS
-            self._kept_alive_at = dict.fromkeys(self._kept_alive_at, now)
+            for lease in self._held.values():
+                lease.kept_alive_at = time.monotonic() + keys.ALIVE_TTL_SECONDS
 
-    def _abandoned(self, alive: dict[str, bool], now: float) -> list[str]:
+    def farewell(self) -> None:
+        """The worker stops: nobody gives way to it any more."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.delete(keys.worker(self._worker))
+        pipe.zrem(keys.FREE, self._worker)
+        pipe.execute()
+
+    def _abandoned(self, alive: Mapping[str, bool], now: float) -> list[str]:
         with self._lock:
             gone = []
-            for session, kept_alive_at in self._kept_alive_at.items():
+            for session, lease in self._held.items():
                 if alive.get(session, True):
-                    self._kept_alive_at[session] = max(now, kept_alive_at)
-                elif now - kept_alive_at > ABANDONED_SECONDS:
+                    lease.kept_alive_at = max(now, lease.kept_alive_at)
+                elif now - lease.kept_alive_at > ABANDONED_SECONDS:
                     gone.append(session)
             return gone
-
-    def orphans(self) -> list[str]:
-        """Sessions that somebody keeps alive and whose owner is dead: their memory is lost."""
-        prefix = len(keys.alive(""))
-        mine = set(self.sessions())
-        alive = {key.decode()[prefix:] for key in self._client.scan_iter(keys.alive("*"), 1000)}
-        strangers = sorted(alive - mine)
-        if not strangers:
-            return []
-        owners = self._client.mget([keys.owner(session) for session in strangers])
-        owned = [(s, owner.decode()) for s, owner in zip(strangers, owners, strict=True) if owner]
-        living = {name: bool(self._client.exists(keys.worker(name))) for _, name in owned}
-        return [session for session, name in owned if not living[name]]

@@ -10,7 +10,10 @@ from typing import Final
 
 from messages.codec import ToWorker
 from messages.frames import Frame
-from messages.keys import CONTROL_LENGTH, RING
+from messages.keys import RING
+from messages.sessions import OpenSession
+
+MOST_ORDERS: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -20,21 +23,47 @@ class Abandon:
     session: str
 
 
-Mail = ToWorker | Abandon | Frame
+@dataclass(frozen=True)
+class Lost:
+    """Another worker has this session now."""
+
+    session: str
+
+
+@dataclass(frozen=True)
+class Resume:
+    """A session that another worker had; `snapshot` is its memory as it was written last."""
+
+    wanted: OpenSession
+    snapshot: bytes | None
+
+    @property
+    def session(self) -> str:
+        return self.wanted.session
+
+
+Order = OpenSession | Resume | ToWorker | Abandon | Lost
+Mail = Order | Frame
 
 
 class Mailbox:
     """Bounded: of frames a session's newest RING stay, and a full box makes its filler wait."""
 
     def __init__(self) -> None:
-        self._controls: deque[ToWorker | Abandon] = deque()
+        self._controls: deque[Order] = deque()
         self._frames: dict[str, deque[Frame]] = {}
         self._changed: Final = threading.Condition()
 
-    def put(self, message: ToWorker | Abandon) -> None:
-        """Waits while CONTROL_LENGTH messages wait: more of them stay on the broker."""
+    def put(self, message: Order) -> None:
+        """Waits while MOST_ORDERS messages wait: more stay on the broker."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._controls) < CONTROL_LENGTH)
+            self._changed.wait_for(lambda: len(self._controls) < MOST_ORDERS)
+            self._controls.append(message)
+            self._changed.notify_all()
+
+    def put_now(self, message: Abandon | Lost) -> None:
+        """Never waits: a session has few of these."""
+        with self._changed:
             self._controls.append(message)
             self._changed.notify_all()
 
@@ -44,6 +73,11 @@ class Mailbox:
             ring = self._frames.setdefault(frame.session, deque(maxlen=RING))
             ring.append(frame)
             self._changed.notify_all()
+
+    @property
+    def empty(self) -> bool:
+        with self._changed:
+            return not (self._controls or self._frames)
 
     def take(self, wait_seconds: float) -> list[Mail]:
         """Everything that waits, controls first; empty when nothing came in wait_seconds."""

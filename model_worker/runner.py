@@ -21,12 +21,13 @@ from messages.sessions import (
     CloseSession,
     OpenSession,
     SessionClosed,
+    SessionMoved,
     SessionOpened,
     SessionRefused,
 )
 from model_worker.admission import Admission
 from model_worker.engine import Engine
-from model_worker.mailbox import Abandon, Mail
+from model_worker.mailbox import Abandon, Lost, Mail, Resume
 from model_worker.pace import Pace
 from model_worker.replies import Replies
 from model_worker.scheduler import MAX_WAITING_QUESTIONS, Scheduler, Turn
@@ -40,7 +41,7 @@ STATUS_SECONDS: Final = 0.5
 RATE_SECONDS: Final = 5.0
 FIRST_FRAME_SECONDS: Final = 2.0
 """How long a question waits for the first frame."""
-Reason = Literal["closed", "abandoned", "worker_stopped", "failed"]
+Reason = Literal["closed", "abandoned", "failed"]
 
 
 class Runner:
@@ -53,17 +54,19 @@ class Runner:
         admission: Admission,
         *,
         budget_tokens: int,
+        name: str = "",
         policy: str | None = None,
         positions: Positions | None = None,
         max_batch: int = 16,
         max_answers: int = 16,
     ) -> None:
-        """`max_batch` frames of all sessions pass the model together at most, and `max_answers`
-        answers are written at a time; more wait by their age."""
+        """`name` is the worker's. `max_batch` frames of all sessions pass the model together at
+        most, and `max_answers` answers are written at a time; more wait by their age."""
         self._engine = engine
         self._emit = emit
         self._admission = admission
         self._budget_tokens = budget_tokens
+        self._name = name
         self._policy = policy
         self._positions = positions
         self._scheduler = Scheduler(max_answers)
@@ -94,6 +97,9 @@ class Runner:
         if isinstance(mail, OpenSession):
             self._open(mail)
             return
+        if isinstance(mail, Resume):
+            self._resume(mail)
+            return
         seat = self._seats.get(mail.session)
         if seat is None:
             return
@@ -118,9 +124,28 @@ class Runner:
                 self._emit(seat.described())
         elif isinstance(mail, CloseSession):
             self._close(seat, "closed")
-        else:
-            assert isinstance(mail, Abandon)
+        elif isinstance(mail, Abandon):
             self._close(seat, "abandoned", "Nobody kept the session alive.")
+        else:
+            assert isinstance(mail, Lost)
+            log.warning("session %s is another worker's now", shown(mail.session))
+            self._free(seat)
+
+    def _resume(self, mail: Resume) -> None:
+        """Go on with a session that another worker had."""
+        self._open(mail.wanted)
+        if mail.session in self._seats:
+            self._emit(
+                SessionMoved(
+                    mail.session,
+                    self._name,
+                    restored=False,
+                    lost_seconds=None,
+                    questions=False,
+                    message="The worker that held this session stopped, and what it had seen is "
+                    "lost: the memory begins anew.",
+                )
+            )
 
     def _open(self, request: OpenSession) -> None:
         seat = self._seats.get(request.session)
@@ -159,6 +184,9 @@ class Runner:
                 view.budget_tokens,
                 view.cap_tokens,
                 seat.kv_bytes,
+                self._name,
+                self._engine.frame_size,
+                self._engine.max_pixels,
             )
         )
 
@@ -311,28 +339,46 @@ class Runner:
     def _close(self, seat: Seat, reason: Reason, message: str = "") -> None:
         """Free the memory now, and tell whoever waits for an answer."""
         session = seat.lane.session
-        self._seats.pop(session, None)
-        self._scheduler.close(session)
         responses = [waiting.what.response for waiting in seat.lane.questions]
         if seat.reply is not None:
             responses.insert(0, seat.reply.ask.response)
-        status: Literal["failed", "cancelled"] = (
-            "failed" if reason in ("failed", "worker_stopped") else "cancelled"
-        )
+        status: Literal["failed", "cancelled"] = "failed" if reason == "failed" else "cancelled"
         for response in responses:
             self._emit(AnswerDone(session, response, status, message=message))
+        self._free(seat)
+        self._emit(SessionClosed(session, reason, message))
+        log.info("session %s: %s %s", shown(session), reason, message)
+
+    def _free(self, seat: Seat) -> None:
+        """Free the memory now."""
+        session = seat.lane.session
+        self._seats.pop(session, None)
+        self._scheduler.close(session)
         seat.reply = None
         try:
             seat.memory.close()
         except Exception:  # it is forgotten all the same
             log.exception("session %s did not close cleanly", shown(session))
-        self._emit(SessionClosed(session, reason, message))
-        log.info("session %s: %s %s", shown(session), reason, message)
 
-    def close_all(self, message: str) -> None:
-        """The worker stops."""
+    def leave(self) -> list[str]:
+        """The worker stops: its sessions, which are to go on elsewhere. What is not answered yet
+        has failed."""
+        left = list(self._seats)
         for seat in list(self._seats.values()):
-            self._close(seat, "worker_stopped", message)
+            waiting = [each.what.response for each in seat.lane.questions]
+            if seat.reply is not None:
+                waiting.insert(0, seat.reply.ask.response)
+            for response in waiting:
+                self._emit(
+                    AnswerDone(
+                        seat.lane.session,
+                        response,
+                        "failed",
+                        message="The worker stopped before this was answered: ask again.",
+                    )
+                )
+            self._free(seat)
+        return left
 
 
 def _explained(error: Exception) -> str:

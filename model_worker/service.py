@@ -5,7 +5,6 @@ owns the model, one writes to the broker. Knows nothing of HTTP.
 """
 
 import logging
-import queue
 import secrets
 import signal
 import sys
@@ -22,36 +21,26 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from broker.connection import BrokerError, connect
-from messages import keys
-from messages.codec import (
-    MalformedMessage,
-    ToGateway,
-    ToWorker,
-    decode_frame,
-    decode_to_worker,
-    encode,
-)
-from messages.sessions import OpenSession, SessionClosed, SessionRefused
-from messages.workers import WorkerCard
+from messages.codec import ToGateway
+from messages.sessions import OpenSession
+from messages.workers import PROTOCOL, WorkerCard
 from model_worker.admission import Admission
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine, ModelError
 from model_worker.leases import Leases
-from model_worker.mailbox import Abandon, Mailbox
-from model_worker.outage import Outage
+from model_worker.line import Line
+from model_worker.mailbox import Abandon, Lost, Mailbox
+from model_worker.reader import READ_MILLISECONDS, Reader
 from model_worker.runner import Runner
 from model_worker.settings import WorkerSettings
+from model_worker.writer import HandOver, Writer
 
 log = logging.getLogger(__name__)
 
 EXIT_UNUSABLE: Final = 78
 """Exit status where starting again cannot help (EX_CONFIG of sysexits.h)."""
-READ_MILLISECONDS: Final = 500
 BEAT_SECONDS: Final = 1.0
-OUTGOING_LENGTH: Final = 4096
-BATCH: Final = 64
 LAST_WORDS_SECONDS: Final = 3.0
-MEMORY_LOST: Final = "The worker that held this session stopped, and what it had seen is lost."
 
 
 def run(settings: WorkerSettings) -> int:
@@ -97,22 +86,43 @@ class Service:
     """
 
     def __init__(self, engine: Engine, settings: WorkerSettings, client: "Redis") -> None:
-        self._client = client
-        self._mailbox = Mailbox()
-        self._outgoing: queue.Queue[ToGateway | None] = queue.Queue(OUTGOING_LENGTH)
+        self._drain_seconds = settings.drain_seconds
+        self._draining = threading.Event()
         self._stopping = threading.Event()
         self._failed = False
-        self._controls_from = _newest(client, keys.CONTROL)
         self._card = _tried(engine, settings)
-        self._leases = Leases(client, self._card.worker)
         kv_bytes = settings.kv_bytes or (
             settings.max_sessions * engine.session_bytes(self._card.budget_tokens)
         )
         engine.reserve(kv_bytes)
+        self._card = msgspec.structs.replace(self._card, kv_bytes=kv_bytes)
+        self._mailbox = Mailbox()
+        self._leases = Leases(client, self._card.worker)
+
+        def needed(wanted: OpenSession) -> int:
+            budget = wanted.budget_tokens or self._card.budget_tokens
+            return engine.session_bytes(budget, wanted.instructions or "")
+
+        self._line = Line(
+            client,
+            self._leases,
+            needed,
+            engine.name,
+            kv_bytes=kv_bytes,
+            max_sessions=settings.max_sessions,
+        )
+        self._reader = Reader(client, self._leases, self._line, self._mailbox, lambda lease: None)
+        self._writer = Writer(
+            client,
+            self._leases,
+            lost=lambda session: self._mailbox.put_now(Lost(session)),
+            refused=self._line.shun,
+        )
         self._runner = Runner(
             engine,
             self._emit,
             Admission(settings.max_sessions, kv_bytes),
+            name=self._card.worker,
             budget_tokens=self._card.budget_tokens,
             policy=settings.policy,
             positions=settings.positions,
@@ -121,23 +131,22 @@ class Service:
         )
 
     def stop(self) -> None:
-        """Ask `run` to end; safe in a signal handler."""
-        self._stopping.set()
+        """Ask `run` to end when what is being answered is answered; safe in a signal handler."""
+        self._draining.set()
 
     def run(self) -> int:
         """Serve until `stop`; 1 where a thread failed."""
         model = self._started(self._work, "model")
-        writer = self._started(self._write, "writer")
-        self._started(self._read, "reader")
-        beating = True
-        while beating:
+        writer = self._started(lambda: self._writer.run(self._stopping), "writer")
+        self._started(lambda: self._reader.run(self._stopping), "reader")
+        while model.is_alive() and not self._stopping.is_set():
             self._beat()
-            beating = not self._stopping.wait(BEAT_SECONDS)
-        # The model's thread says its farewells; the writer sends them and ends.
-        model.join(LAST_WORDS_SECONDS)
+            model.join(BEAT_SECONDS)
+        # The model's thread has said its farewells; the writer sends them and ends.
         writer.join(LAST_WORDS_SECONDS)
+        self._stopping.set()
         try:
-            self._client.delete(keys.worker(self._card.worker))
+            self._leases.farewell()
         except RedisError as error:
             log.warning("no farewell to the broker: %s", error)
         log.info("stopped")
@@ -152,6 +161,7 @@ class Service:
             except Exception:
                 log.exception("the %s thread failed", name)
                 self._failed = True
+                self._draining.set()
                 self._stopping.set()
 
         thread = threading.Thread(target=watched, name=name, daemon=True)
@@ -161,120 +171,58 @@ class Service:
     # -- the model's thread ---------------------------------------------------------------
 
     def _work(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                for mail in self._mailbox.take(self._runner.idle_seconds()):
-                    self._runner.handle(mail)
-                self._runner.turn()
-        finally:
-            self._runner.close_all("The worker stopped.")
-            self._emit(None)
+        while not self._draining.is_set():
+            self._turn(self._runner.idle_seconds())
+        self._drain()
+        for session in self._runner.leave():
+            self._emit(HandOver(session))
+        self._emit(None)
 
-    def _emit(self, message: ToGateway | None) -> None:
-        """Waits while the broker takes nothing and much is unsaid, but not past the end."""
-        while True:
-            try:
-                self._outgoing.put(message, timeout=0.5)
+    def _turn(self, idle_seconds: float) -> None:
+        for mail in self._mailbox.take(idle_seconds):
+            self._runner.handle(mail)
+        self._runner.turn()
+
+    def _drain(self) -> None:
+        """Finish what has come in; what comes now is for the sessions' next owners."""
+        self._line.closed = True
+        for lease in self._leases.all():
+            lease.handing_over = True
+        until = time.monotonic() + self._drain_seconds
+        # What the reader has just read is still on its way.
+        quiet_from = time.monotonic() + READ_MILLISECONDS / 1000
+        while time.monotonic() < until and not self._stopping.is_set():
+            self._turn(min(self._runner.idle_seconds(), 0.1))
+            done = self._mailbox.empty and self._runner.idle_seconds() > 0
+            if done and time.monotonic() > quiet_from:
                 return
-            except queue.Full:
-                if self._stopping.is_set():
-                    return
 
-    # -- the reader's thread --------------------------------------------------------------
-
-    def _read(self) -> None:
-        positions: dict[str, bytes] = {keys.CONTROL: self._controls_from}
-        outage = Outage("reading")
-        while not self._stopping.is_set():
-            followed = {keys.CONTROL, *map(keys.frames, self._leases.sessions())}
-            positions = {stream: positions.get(stream, b"0") for stream in followed}
-            try:
-                reply = self._client.xread(positions, block=READ_MILLISECONDS)
-                for name, entries in reply:
-                    stream = name.decode()
-                    for position, fields in entries:
-                        self._receive(stream, fields.get(keys.FIELD, b""))
-                        positions[stream] = position
-                outage.over()
-            except RedisError as error:
-                self._stopping.wait(outage.seconds(error))
-
-    def _receive(self, stream: str, data: bytes) -> None:
-        try:
-            if stream != keys.CONTROL:
-                self._mailbox.put_frame(decode_frame(data))
-                return
-            message = decode_to_worker(data)
-        except MalformedMessage as error:
-            log.warning("%s: left out a message that is none of ours: %s", stream, error)
-            return
-        if message.session in self._leases or self._takes(message):
-            self._mailbox.put(message)
-
-    def _takes(self, message: ToWorker) -> bool:
-        """Whether a session that this worker does not hold yet becomes its own."""
-        return (
-            isinstance(message, OpenSession)
-            and message.worker in (None, self._card.worker)
-            and self._leases.claim(message.session)
-        )
-
-    # -- the writer's thread --------------------------------------------------------------
-
-    def _write(self) -> None:
-        last = False
-        while not last:
-            batch = [self._outgoing.get()]
-            while len(batch) < BATCH and not self._outgoing.empty():
-                batch.append(self._outgoing.get_nowait())
-            last = None in batch
-            self._publish([message for message in batch if message is not None])
-
-    def _publish(self, batch: list[ToGateway]) -> None:
-        outage = Outage("writing")
-        while batch:
-            pipe = self._client.pipeline(transaction=True)
-            for message in batch:
-                events, entry = keys.events(message.session), {keys.FIELD: encode(message)}
-                pipe.xadd(events, entry, maxlen=keys.EVENTS_LENGTH, approximate=False)
-                pipe.expire(events, keys.EVENTS_TTL_SECONDS)
-                if isinstance(message, SessionClosed | SessionRefused):
-                    self._leases.release(message.session, pipe)
-            try:
-                pipe.execute()
-                outage.over()
-                return
-            except RedisError as error:
-                if self._stopping.wait(outage.seconds(error)):
-                    return
+    def _emit(self, message: ToGateway | HandOver | None) -> None:
+        self._writer.put(message, self._stopping)
 
     # -- the main thread ------------------------------------------------------------------
 
     def _beat(self) -> None:
-        """Say that the worker lives, and see to sessions that nobody keeps alive."""
+        """Say that the worker lives, and see to sessions that nobody keeps alive, or that are
+        another worker's by now."""
         card = msgspec.structs.replace(
             self._card,
             sessions=self._runner.sessions,
             kv_bytes_used=self._runner.kv_bytes_used,
             frames_per_second=self._runner.frames_per_second,
+            draining=self._line.closed,
         )
         try:
-            abandoned = self._leases.renew(card)
-            orphans = self._leases.orphans()
+            abandoned, lost = self._leases.renew(card)
+            self._line.offer()
         except RedisError as error:
             log.warning("the broker does not answer: %s", error)
             self._leases.forgive()
             return
         for session in abandoned:
-            self._mailbox.put(Abandon(session))
-        for session in orphans:
-            self._emit(SessionClosed(session, "worker_stopped", MEMORY_LOST))
-
-
-def _newest(client: "Redis", stream: str) -> bytes:
-    """The id after which to read: what was said before this worker was there is not for it."""
-    entries = client.xrevrange(stream, count=1)
-    return bytes(entries[0][0]) if entries else b"0"
+            self._mailbox.put_now(Abandon(session))
+        for session in lost:
+            self._mailbox.put_now(Lost(session))
 
 
 def _tried(engine: Engine, settings: WorkerSettings) -> WorkerCard:
@@ -307,4 +255,5 @@ def _tried(engine: Engine, settings: WorkerSettings) -> WorkerCard:
         max_sessions=settings.max_sessions,
         kv_bytes_used=0,
         frames_per_second=0.0,
+        protocol=PROTOCOL,
     )

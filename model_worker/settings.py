@@ -46,6 +46,9 @@ class WorkerSettings(BaseSettings):
     """Frames, of all sessions together, that pass the model at once."""
     max_answers: int = Field(default=16, ge=1)
     """Answers that are written at the same time; further questions wait."""
+    drain_seconds: float = Field(default=20.0, ge=0)
+    """How long a worker that is to stop goes on with what it was asked; its sessions then go on
+    at another one."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("worker_name")

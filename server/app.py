@@ -61,7 +61,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         broker = await connect_async(settings.broker_url)
-        workers = Workers(broker, settings.worker_grace_seconds)
+        workers = Workers(broker)
         await workers.look()
         sessions = Sessions(settings, broker, workers, authentication.holds)
         app.state.workers, app.state.sessions = workers, sessions
@@ -70,7 +70,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             yield
         finally:
             await stop(*tasks)
-            await sessions.close_all("gateway_stopped", "The gateway stopped.")
+            await sessions.leave_all()
             await broker.aclose()
 
     app = FastAPI(

@@ -7,18 +7,20 @@ from typing import Any, Final
 
 HISTORY: Final = 1024
 _WAITING: Final = 512
+_SKIPPED: Final = 1_000_000
 
 Event = dict[str, Any]
 
 
 class Subscription:
     """One websocket's events in order; room: how many may wait for it. `overflowed`: it read too
-    slowly and lost some."""
+    slowly and lost some. `leaving`: they go on at another gateway."""
 
     def __init__(self, room: int) -> None:
         self._room = room
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self.overflowed = False
+        self.leaving = False
         self._ended = False
 
     def put(self, event: Event) -> None:
@@ -43,15 +45,28 @@ class Subscription:
 
 
 class Broadcast:
-    """Numbers every event (`event_id` rises within a session) and gives it to all subscribers."""
+    """Numbers every event (`event_id` rises within a session) and gives it to all subscribers.
+
+    An id begins with that of the worker's last message on the broker, so that whichever gateway
+    comes to serve the session knows what a client has missed.
+    """
 
     def __init__(self) -> None:
+        self._anchor = _anchor(b"0-0")
         self._number = 0
         self._history: deque[Event] = deque(maxlen=HISTORY)
         self._subscriptions: set[Subscription] = set()
 
     def __len__(self) -> int:
         return len(self._subscriptions)
+
+    def at(self, entry: bytes) -> None:
+        """What follows comes of the worker's message with this id on the broker."""
+        self._anchor, self._number = _anchor(entry), 0
+
+    def skip(self) -> None:
+        """What follows is later than all that another gateway said of the same message."""
+        self._number += _SKIPPED
 
     def publish(self, event: Event) -> None:
         """To every websocket, and to those that come back for it."""
@@ -67,7 +82,7 @@ class Broadcast:
     def numbered(self, event: Event) -> Event:
         """The event with its id."""
         self._number += 1
-        return {"event_id": f"event_{self._number:08d}", **event}
+        return {"event_id": f"event_{self._anchor}_{self._number:07d}", **event}
 
     def subscribe(self, greeting: Event | None = None, after: str | None = None) -> Subscription:
         """The greeting, then what was published since the event `after`, then all that comes."""
@@ -84,7 +99,14 @@ class Broadcast:
         self._subscriptions.discard(subscription)
         subscription.end()
 
-    def end(self) -> None:
-        """No more events for anybody."""
+    def end(self, *, leaving: bool = False) -> None:
+        """No more events for anybody here."""
         for subscription in list(self._subscriptions):
+            subscription.leaving = leaving
             self.unsubscribe(subscription)
+
+
+def _anchor(entry: bytes) -> str:
+    """The broker's id (`milliseconds-number`) so that later ones are greater as text."""
+    milliseconds, _, number = entry.decode().partition("-")
+    return f"{int(milliseconds):013d}_{int(number or 0):04d}"

@@ -67,7 +67,7 @@ async def read_model(request: Request, caller: Anyone, model: str) -> Model:
     """A loaded model, or a session by its id."""
     workers: Workers = request.app.state.workers
     if model not in workers.models:
-        _session(request, caller, model)
+        await _session(request, caller, model)
     return Model(id=model, created=_STARTED)
 
 
@@ -85,7 +85,7 @@ async def read_model(request: Request, caller: Anyone, model: str) -> Model:
 )
 async def complete(request: Request, caller: Asker, wanted: ChatRequest) -> Response:
     """Answers the last message from the memory of the session whose id is `model`."""
-    session = _session(request, caller, wanted.model)
+    session = await _session(request, caller, wanted.model)
     item = _question(session, wanted.messages[-1], wanted)
     if item.item.pictures:
         caller.require("publish")  # they become a part of what the session has seen
@@ -106,12 +106,14 @@ async def complete(request: Request, caller: Asker, wanted: ChatRequest) -> Resp
         completion.close()
 
 
-def _session(request: Request, caller: Caller, model: str) -> Session:
-    """Raises ClientError (404)."""
+async def _session(request: Request, caller: Caller, model: str) -> Session:
+    """Raises ClientError (404), and what `Sessions.find` raises."""
     sessions: Sessions = request.app.state.sessions
     try:
-        return sessions.find(model, caller)
+        return await sessions.find(model, caller)
     except ClientError as error:
+        if error.status != 404:
+            raise
         workers: Workers = request.app.state.workers
         if model in workers.models:
             message = (

@@ -144,14 +144,24 @@ class Conversation:
             seed=options.seed,
             stop=tuple(options.stop or ()),
         )
+        self._create(Response(ask, options.metadata))
+        self._outbox.ask(ask, frames, self._settings.first_frame_seconds)
+        return ask.response
+
+    def recall(self, ask: Ask) -> None:
+        """Another gateway has sent this question to the worker."""
+        response = Response(ask)
+        response.sent = True
+        self._create(response)
+
+    def _create(self, response: Response) -> None:
+        ahead = len(self._unfinished)
         if not ahead:
             self._heard_at = time.monotonic()
-        response = self._unfinished[ask.response] = Response(ask, options.metadata)
+        self._unfinished[response.id] = response
         created = response.body("in_progress")
         created["lookback"]["queue_position"] = ahead
         self._publish({"type": "response.created", "response": created})
-        self._outbox.ask(ask, frames, self._settings.first_frame_seconds)
-        return ask.response
 
     def cancel(self, event: ResponseCancel) -> None:
         """Stops a response: withdrawn where it waits, within a token where it is being written.
@@ -240,9 +250,10 @@ class Conversation:
     def delta(self, message: AnswerDelta) -> None:
         """The worker has written a piece."""
         response = self._found(message.response)
-        if response is None:
-            return
+        if response is None or message.index < response.pieces:
+            return  # the broker's client sends again what it is not sure of
         self._open(response)
+        response.pieces = message.index + 1
         response.text += message.text
         self._publish(
             {"type": "response.output_text.delta", **response.place(), "delta": message.text}
@@ -255,6 +266,12 @@ class Conversation:
             return
         response.text = message.text or response.text
         self._finish(response, message.status, message)
+
+    def interrupted(self, message: str) -> None:
+        """The worker is lost with what it was asked; what it was not asked yet goes to the next."""
+        for response in list(self._unfinished.values()):
+            if response.sent:
+                self._fail(response, message)
 
     def fail(self, message: str) -> None:
         """Ends all that runs or waits: the session is going."""

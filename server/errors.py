@@ -22,6 +22,7 @@ class ClientError(Exception):
         param: str | None = None,
         status: int = 400,
         retry_after: float | None = None,
+        lookback: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -29,14 +30,17 @@ class ClientError(Exception):
         self.param = param
         self.status = status
         self.retry_after = retry_after
+        self.lookback = lookback
 
     def body(self) -> dict[str, Any]:
-        """`{type, code, message, param}`, as the OpenAI APIs have it."""
+        """`{type, code, message, param}`, as the OpenAI APIs have it, and our own details under
+        `lookback`."""
         return {
             "type": self.kind,
             "code": self.code,
             "message": self.message,
             "param": self.param,
+            **({} if self.lookback is None else {"lookback": self.lookback}),
         }
 
 
@@ -73,8 +77,33 @@ def broker_unavailable(why: object) -> ServiceError:
     )
 
 
-def no_worker() -> ServiceError:
-    """Nobody can take a session now."""
+def no_room(place: int, ticket: str | None) -> ServiceError:
+    """All workers are full; so many wait before. ticket: keeps the place, None where the queue is
+    full, too."""
+    before = "1 session waits" if place == 1 else f"{place} sessions wait"
+    if ticket is None:
+        message = f"No worker has room, and {before} already: try again later."
+        return ServiceError("queue_full", message, status=503, retry_after=5 * RETRY_SECONDS)
+    ahead = "this one is next" if place == 0 else f"{before} before this one"
+    return ServiceError(
+        "no_room",
+        f"No worker has room; {ahead}. Ask again with the ticket, and the place is kept.",
+        status=503,
+        retry_after=RETRY_SECONDS,
+        lookback={"queue_position": place, "ticket": ticket},
+    )
+
+
+def no_worker(strangers: int = 0) -> ServiceError:
+    """Nobody can take a session now. strangers: workers that speak another version."""
+    if strangers:
+        return ServiceError(
+            "incompatible_worker",
+            f"Workers run ({strangers}), but with another version of Lookback's messages than this "
+            "gateway: install the same version of lookback for both.",
+            status=503,
+            retry_after=5 * RETRY_SECONDS,
+        )
     return ServiceError(
         "no_worker",
         "No model worker is running yet: wait for it, or start one (lookback worker).",

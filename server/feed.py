@@ -98,6 +98,15 @@ class FrameFeed:
         """The counters by name."""
         return asdict(self.counters)
 
+    def resume(self, last: Frame | None, session_seconds: float) -> None:
+        """Goes on where another gateway stopped: after the `last` frame of its, so many seconds
+        after the session began."""
+        if last is not None:
+            self._number = last.number + 1
+            session_seconds = last.timestamp + max(0.0, time.time() - last.captured_at)
+            self.counters.frames_dropped = last.dropped
+        self._clock.resume(session_seconds, time.monotonic())
+
     def new_track(self) -> None:
         """Another camera follows."""
         self._newest = None

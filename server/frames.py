@@ -49,7 +49,7 @@ async def publish(
     of its counters, too."""
     await accept(websocket)
     try:
-        session = sessions.find(identity, caller)
+        session = await sessions.find(identity, caller)
         sessions.admit_camera(session)
         sender = FramesSocket(websocket, session, sessions.settings, acks)
         await session.publish(sender, sender.begin)

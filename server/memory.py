@@ -48,6 +48,10 @@ class Memory:
         assert event is not None
         self._publish(event)
 
+    def forget(self) -> None:
+        """It begins anew at another worker."""
+        self._status = None
+
     def event(self) -> Event | None:
         """The latest state, where one is known."""
         status = self._status

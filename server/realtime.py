@@ -22,6 +22,7 @@ UNKNOWN_SESSION: Final = 4404
 _NORMAL: Final = 1000
 _GONE: Final = 1006
 _OUR_FAULT: Final = 1011
+_RESTART: Final = 1012
 _TRY_AGAIN: Final = 1013
 _CLOSE_SECONDS: Final = 5.0
 
@@ -35,7 +36,7 @@ async def converse(
     """
     await accept(websocket)
     try:
-        session = sessions.find(identity, caller)
+        session = await sessions.find(identity, caller)
     except ClientError as error:
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may have gone
             await say(websocket, {"event_id": "event_0", **error_event(error, None)})
@@ -89,6 +90,8 @@ async def _tell(websocket: WebSocket, subscription: Subscription) -> None:
     async with asyncio.timeout(_CLOSE_SECONDS):
         if subscription.overflowed:
             await websocket.close(_TRY_AGAIN, "events were read too slowly")
+        elif subscription.leaving:
+            await websocket.close(_RESTART, "this gateway stops: connect again")
         else:
             await websocket.close(_NORMAL, "the session was closed")
 

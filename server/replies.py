@@ -148,6 +148,13 @@ class IceServers(Part):
     expires_at: int | None
 
 
+class WaitingPlace(Part):
+    """Where no worker has room: how many wait before, and what keeps the place."""
+
+    queue_position: int
+    ticket: str
+
+
 class ErrorBody(Part):
     """What is wrong, and what to change."""
 
@@ -155,6 +162,7 @@ class ErrorBody(Part):
     code: str
     message: str
     param: str | None
+    lookback: WaitingPlace | UnsetType = UNSET
 
 
 class ErrorReply(Part):

@@ -18,10 +18,11 @@ _RECONNECT_SECONDS: Final = 0.5
 
 
 class Reports:
-    """take: is given each message. read_to: the broker's id of the last entry that is known."""
+    """take: is given each message and its id on the broker. read_to: the id of the last one that
+    is known."""
 
     def __init__(
-        self, session: str, broker: Any, read_to: bytes, take: Callable[[ToGateway], None]
+        self, session: str, broker: Any, read_to: bytes, take: Callable[[bytes, ToGateway], None]
     ) -> None:
         self._name = session[:8]
         self._key = keys.events(session)
@@ -50,7 +51,7 @@ class Reports:
         except MalformedMessage as error:
             log.warning("session %s: an event cannot be read: %s", self._name, error)
             return
-        self._take(message)
+        self._take(entry, message)
         if isinstance(message, MemoryDescribed):
             # Large, and nobody reads it again: the stream keeps 2,048 entries.
             await self._broker.xdel(self._key, entry)

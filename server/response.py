@@ -12,8 +12,10 @@ class Response:
 
     def __init__(self, ask: Ask, metadata: dict[str, str] | None = None) -> None:
         self.ask = ask
-        self.item = new_id("item")
+        # Of the response's id, so that every gateway that serves the session calls it the same.
+        self.item = f"item_{ask.response.removeprefix('resp_')}"
         self.text = ""
+        self.pieces = 0
         self.sent = False
         """Whether the worker may know of it."""
         self.opened = False

@@ -25,13 +25,15 @@ Anyone = Annotated[Caller, Depends(allowed())]
 
 
 class NewSession(BaseModel):
-    """What a session is asked for; budget_tokens None takes the worker's default, and
-    instructions are a system prompt."""
+    """What a session is asked for; budget_tokens None takes the worker's default, instructions
+    are a system prompt. ticket: what a refusal (`no_room`) gave, so that the place in the queue is
+    kept."""
 
     model_config = ConfigDict(extra="forbid")
 
     budget_tokens: Annotated[StrictInt, Field(ge=1, le=100_000_000)] | None = None
     instructions: Text | None = None
+    ticket: Annotated[Text, Field(max_length=64)] | None = None
 
 
 class Offer(BaseModel):
@@ -76,7 +78,9 @@ async def create_session(
     sessions, limits = _sessions(request), request.app.state.limits
     limits.new_session(caller.party)
     with limits.sessions.one_more(caller.party, sessions.held_by(caller.party)):
-        session = await sessions.open(caller, wanted.budget_tokens, wanted.instructions)
+        session = await sessions.open(
+            caller, wanted.budget_tokens, wanted.instructions, wanted.ticket
+        )
     return session.described()
 
 
@@ -87,14 +91,16 @@ async def create_session(
 )
 async def read_session(request: Request, caller: Anyone, session: str) -> dict[str, Any]:
     """Memory, camera, listeners and responses, now."""
-    return _sessions(request).find(session, caller).state()
+    return (await _sessions(request).find(session, caller)).state()
 
 
 @router.delete("/v1/sessions/{session}", status_code=204)
 async def delete_session(request: Request, caller: Manager, session: str) -> Response:
     """Frees the memory."""
     sessions = _sessions(request)
-    await sessions.close(sessions.find(session, caller), "closed", "It was closed by its user.")
+    await sessions.close(
+        await sessions.find(session, caller), "closed", "It was closed by its user."
+    )
     return Response(status_code=204)
 
 
@@ -110,7 +116,7 @@ async def offer_camera(
 ) -> JSONResponse:
     """Connects a camera by WebRTC; another offer replaces it."""
     sessions = _sessions(request)
-    watching = sessions.find(session, caller)
+    watching = await sessions.find(session, caller)
     sessions.admit_camera(watching)
     _, answer = await watching.watch(offer.sdp)
     return JSONResponse({"sdp": answer, "type": "answer", "camera": watching.cameras.number})

@@ -52,7 +52,7 @@ async def open_rtp(
     camera."""
     wanted = wanted or NewRtp()
     sessions = _sessions(request)
-    watching = sessions.find(session, caller)
+    watching = await sessions.find(session, caller)
     source = None if wanted.source is None else _source(wanted.source)
     camera = RtpCamera(watching, sessions.settings, _format(wanted), source)
     sessions.admit_camera(watching)
@@ -65,7 +65,7 @@ async def open_rtp(
 @router.get("/{rtp}", responses=replying(RtpState, "The camera, now"), response_model=None)
 async def read_rtp(request: Request, caller: Publisher, session: str, rtp: str) -> dict[str, Any]:
     """Its state, why there is no picture, and what became of its packets and frames."""
-    camera = _camera(request, caller, session, rtp)
+    camera = await _camera(request, caller, session, rtp)
     return {
         "id": camera.id,
         "state": camera.state,
@@ -77,7 +77,8 @@ async def read_rtp(request: Request, caller: Publisher, session: str, rtp: str) 
 @router.delete("/{rtp}", status_code=204)
 async def close_rtp(request: Request, caller: Publisher, session: str, rtp: str) -> Response:
     """Frees the port; the session and what it has seen stay."""
-    await _camera(request, caller, session, rtp).close("its sender ended it")
+    camera = await _camera(request, caller, session, rtp)
+    await camera.close("its sender ended it")
     return Response(status_code=204)
 
 
@@ -86,9 +87,9 @@ def _sessions(request: Request) -> Sessions:
     return sessions
 
 
-def _camera(request: Request, caller: Caller, session: str, identity: str) -> RtpCamera:
+async def _camera(request: Request, caller: Caller, session: str, identity: str) -> RtpCamera:
     """Raises ClientError (404) where it is not here, or not any more."""
-    camera = _sessions(request).find(session, caller).cameras.current
+    camera = (await _sessions(request).find(session, caller)).cameras.current
     if (
         not isinstance(camera, RtpCamera)
         or not secrets.compare_digest(camera.id.encode(), identity.encode("utf-8", "replace"))

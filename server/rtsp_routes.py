@@ -42,7 +42,7 @@ async def pull_rtsp(
     """Begins to pull pictures from an IP camera, which takes the place of the session's present
     one. How it fares is told as the session's camera."""
     sessions = _sessions(request)
-    watching = sessions.find(session, caller)
+    watching = await sessions.find(session, caller)
     url = read_url(wanted.url.get_secret_value().strip())
     await admit(url, sessions.settings.rtsp_hosts)
     sessions.admit_camera(watching)
@@ -55,13 +55,14 @@ async def pull_rtsp(
 @router.get("/{rtsp}", responses=replying(RtspState, "The camera, now"), response_model=None)
 async def read_rtsp(request: Request, caller: Publisher, session: str, rtsp: str) -> dict[str, Any]:
     """Its state, and why there is no picture."""
-    return _camera(request, caller, session, rtsp).described()
+    return (await _camera(request, caller, session, rtsp)).described()
 
 
 @router.delete("/{rtsp}", status_code=204)
 async def close_rtsp(request: Request, caller: Publisher, session: str, rtsp: str) -> Response:
     """Ends the pulling; the session and what it has seen stay."""
-    await _camera(request, caller, session, rtsp).close("it was ended by its user")
+    camera = await _camera(request, caller, session, rtsp)
+    await camera.close("it was ended by its user")
     return Response(status_code=204)
 
 
@@ -70,9 +71,9 @@ def _sessions(request: Request) -> Sessions:
     return sessions
 
 
-def _camera(request: Request, caller: Caller, session: str, identity: str) -> RtspCamera:
+async def _camera(request: Request, caller: Caller, session: str, identity: str) -> RtspCamera:
     """Also one that has given up, to say why. Raises ClientError (404)."""
-    camera = _sessions(request).find(session, caller).cameras.current
+    camera = (await _sessions(request).find(session, caller)).cameras.current
     if not isinstance(camera, RtspCamera) or not secrets.compare_digest(
         camera.id.encode(), identity.encode("utf-8", "replace")
     ):

@@ -25,6 +25,10 @@ class StreamClock:
         self._time = 0.0
         self._wall: float | None = None
 
+    def resume(self, time: float, wall: float) -> None:
+        """Go on at this session time; wall: the monotonic clock now."""
+        self._time, self._wall, self._offset = time, wall, None
+
     def restart(self) -> None:
         """Another track follows; its presentation times say nothing about the last one's."""
         self._offset = None

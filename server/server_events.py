@@ -153,12 +153,25 @@ class SessionClosed(Told, tag="lookback.session.closed"):
         "closed",
         "expired",
         "worker_lost",
-        "worker_stopped",
         "abandoned",
         "failed",
-        "gateway_stopped",
         "key_revoked",
     ]
+    message: str
+
+
+class SessionMoving(Told, tag="lookback.session.moving"):
+    """The session's worker is lost, and it waits for another; questions wait, too."""
+
+    message: str
+
+
+class SessionMoved(Told, tag="lookback.session.moved"):
+    """A worker has the session again. `restored`: with its memory, of which the newest
+    `lost_seconds` are missing; otherwise the memory has begun anew."""
+
+    restored: bool
+    lost_seconds: float | None
     message: str
 
 
@@ -194,6 +207,8 @@ RealtimeEvent = (
     | MemoryDescribed
     | CameraUpdated
     | FrameRejected
+    | SessionMoving
+    | SessionMoved
     | SessionClosed
     | Error
 )

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -17,14 +18,14 @@ from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.codec import ToGateway, ToWorker, encode
 from messages.frames import FrameRejected
 from messages.memory import MemoryDescribed
+from messages.questions import Ask
 from messages.sessions import (
     CloseSession,
     MemoryStatus,
-    OpenSession,
     SessionClosed,
-    SessionOpened,
+    SessionMoved,
+    SessionRecord,
 )
-from messages.workers import WorkerCard
 from server.attendance import Attendance
 from server.broadcast import Broadcast, Event, Subscription
 from server.camera import Camera
@@ -41,6 +42,7 @@ from server.events import (
 )
 from server.feed import FrameFeed
 from server.memory import Memory
+from server.past import Past
 from server.pictures import Pictures
 from server.reports import Reports
 from server.settings import GatewaySettings
@@ -52,62 +54,83 @@ T = TypeVar("T")
 
 
 async def send(broker: Any, message: ToWorker) -> None:
-    """Writes to the worker's control stream. Raises ServiceError."""
+    """Writes to the session's inbox, which its worker reads. Raises ServiceError."""
     entry = {keys.FIELD: encode(message)}
+    key = keys.inbox(message.session)
     try:
-        await broker.xadd(keys.CONTROL, entry, maxlen=keys.CONTROL_LENGTH, approximate=False)
+        async with broker.pipeline(transaction=False) as pipe:
+            pipe.xadd(key, entry, maxlen=keys.INBOX_LENGTH, approximate=False)
+            pipe.expire(key, keys.RECORD_TTL_SECONDS)
+            await pipe.execute()
     except RedisError as error:
         raise broker_unavailable(error) from error
 
 
 class Session:
     """ended: is called with a reason and a message when the worker says that the memory is gone.
-
-    opened_at: the broker's id of the SessionOpened entry, after which this session reads on.
-    """
+    past: what another gateway's clients have heard, where this one adopts its session."""
 
     def __init__(
         self,
-        wanted: OpenSession,
-        opened: SessionOpened,
-        opened_at: bytes,
-        card: WorkerCard,
+        record: SessionRecord,
         settings: GatewaySettings,
         broker: Any,
         ended: Callable[[str, str], None],
+        past: Past | None = None,
     ) -> None:
-        self.id = opened.session
+        assert record.opened is not None
+        self.record = record
+        self.wanted = record.wanted
+        self.opened = record.opened
+        self.id = record.opened.session
         self.name = self.id[:8]
         """For logs: whoever has the whole id may use the session."""
-        self.wanted = wanted
-        self.opened = opened
-        self.worker = card.worker
-        self._card = card
-        self.owner: str | None = None
+        self.owner = record.owner
         """The API key that made it, by its id: it is there for no other."""
-        self.party = ""
+        self.party = record.party
         """Whose limits it counts against."""
+        self.worker = record.opened.worker
+        self.moving = False
+        """Whether its worker is lost, and it waits for another."""
         self._settings = settings
         self._broker = broker
         self._ended = ended
+        self._ownerless_since: float | None = None
         self._broadcast = Broadcast()
         self._conversation = Conversation(self.id, settings, self._broadcast.publish, self._send)
         self._memory = Memory(self.id, self._broadcast.show, self._send)
+        opened = record.opened
         self.feed = FrameFeed(
-            self.id, settings, broker, card.frame_size, card.max_pixels, self._frame_rejected
+            self.id, settings, broker, opened.frame_size, opened.max_pixels, self._frame_rejected
         )
         self._pictures = Pictures(self.feed, settings)
         self.cameras = Cameras(self.id, self.feed, self._broadcast.show)
         self._sender: Camera | None = None  # by WHIP: it may come back, until it says goodbye
         self.attendance = Attendance(settings)
         self._closed = False
-        reports = Reports(self.id, broker, opened_at, self._hear_worker)
+        if past is not None:
+            self._recall(past)
+        read_to = record.opened_at if past is None else past.read_to
+        reports = Reports(self.id, broker, read_to, self._hear_worker)
         self._tasks = [
             asyncio.create_task(reports.run(), name=f"events of {self.name}"),
             asyncio.create_task(self.feed.run(), name=f"frames of {self.name}"),
             asyncio.create_task(self._conversation.run(), name=f"questions of {self.name}"),
             asyncio.create_task(self._memory.run(), name=f"descriptions of {self.name}"),
         ]
+
+    def _recall(self, past: Past) -> None:
+        """Say again, to those who come back, what was said before."""
+        for entry, message in past.said:
+            if isinstance(message, Ask):
+                self._conversation.recall(message)
+            elif isinstance(message, SessionClosed):
+                return  # the worker reports it anew
+            else:
+                self._hear_worker(entry, message)
+        self._broadcast.skip()
+        wall = max(0.0, time.time() - self.record.began)
+        self.feed.resume(past.frame, wall)
 
     # Who listens.
 
@@ -243,8 +266,8 @@ class Session:
             "cap_tokens": self.opened.cap_tokens,
             "kv_bytes": self.opened.kv_bytes,
             "sampled_per_second": self._settings.fps,
-            "frame_size": self._card.frame_size,
-            "max_pixels": self._card.max_pixels,
+            "frame_size": self.opened.frame_size,
+            "max_pixels": self.opened.max_pixels,
             "instructions": self.wanted.instructions,
         }
 
@@ -288,6 +311,25 @@ class Session:
         self._conversation.tick(now)
         self.cameras.tick(now)
 
+    def owned(self, worker: str | None, now: float) -> None:
+        """Who has the lease, None for nobody (now: monotonic seconds)."""
+        if worker is None:
+            self._ownerless_since = self._ownerless_since or now
+            return
+        self._ownerless_since = None
+        if self.moving and worker == self.worker:
+            self._moved(SessionMoved(self.id, worker, True, 0.0, True, "The worker is back."))
+
+    def ownerless_seconds(self, now: float) -> float:
+        """For how long nobody has had the lease."""
+        return 0.0 if self._ownerless_since is None else now - self._ownerless_since
+
+    def look_for_another(self) -> None:
+        """Its worker is lost, and the session waits for the next."""
+        self.moving = True
+        message = "The model worker went silent; the session waits for another."
+        self._broadcast.publish({"type": "lookback.session.moving", "message": message})
+
     async def close(self, reason: str, message: str) -> None:
         """Frees the memory first, then everything else; tells whoever listens."""
         if self._closed:
@@ -296,7 +338,11 @@ class Session:
         try:
             await send(self._broker, CloseSession(self.id))
             await stop(*self._tasks)  # before the ring is deleted, or a last frame revives it
-            await self._broker.delete(keys.alive(self.id), keys.frames(self.id))
+            async with self._broker.pipeline(transaction=True) as pipe:
+                pipe.zrem(keys.QUEUE, self.id)
+                ends = (keys.alive, keys.frames, keys.session, keys.gateway)
+                pipe.delete(*(key(self.id) for key in ends))
+                await pipe.execute()
         except (ServiceError, RedisError) as error:
             await stop(*self._tasks)
             # The worker frees the memory by itself once the alive key has run out.
@@ -308,12 +354,22 @@ class Session:
         self._broadcast.end()
         await self.cameras.close()
 
+    async def leave_to_another(self) -> None:
+        """Ends here what another gateway takes over; the memory stays."""
+        if self._closed:
+            return
+        self._closed = True
+        await stop(*self._tasks)
+        self._broadcast.end(leaving=True)
+        await self.cameras.close()
+
     async def _send(self, message: ToWorker) -> None:
         await send(self._broker, message)
 
     # What the worker says.
 
-    def _hear_worker(self, message: ToGateway) -> None:
+    def _hear_worker(self, entry: bytes, message: ToGateway) -> None:
+        self._broadcast.at(entry)
         match message:
             case AnswerStarted():
                 self._conversation.started(message)
@@ -331,5 +387,24 @@ class Session:
                 self._memory.described(message)
             case FrameRejected():
                 self._frame_rejected(message.message)
+            case SessionMoved():
+                self._moved(message)
             case SessionClosed():
                 self._ended(message.reason, message.message or "The worker closed the session.")
+
+    def _moved(self, moved: SessionMoved) -> None:
+        self.moving, self.worker = False, moved.worker
+        if not moved.questions:
+            self._conversation.interrupted(
+                "The worker stopped before this was answered: ask again."
+            )
+        if not moved.restored:
+            self._memory.forget()
+        self._broadcast.publish(
+            {
+                "type": "lookback.session.moved",
+                "restored": moved.restored,
+                "lost_seconds": moved.lost_seconds,
+                "message": moved.message,
+            }
+        )

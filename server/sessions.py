@@ -1,36 +1,56 @@
-"""All sessions of this gateway: opened on a worker, kept alive, closed when nobody needs them."""
+"""All sessions of this gateway: opened on a worker, kept alive, closed when nobody needs them.
+
+A session is one gateway's. Where that one is lost, the next that is asked for the session adopts
+it; where its worker is lost, it waits for another at the head of the queue.
+"""
 
 import asyncio
 import logging
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+from msgspec.structs import replace
 from redis.exceptions import RedisError
 
-from broker.connection import BLOCK_MILLISECONDS
 from messages import keys
-from messages.codec import MalformedMessage, decode_to_gateway
-from messages.sessions import CloseSession, OpenSession, SessionOpened, SessionRefused
-from messages.workers import WorkerCard
+from messages.codec import MalformedMessage, decode_record, decode_to_gateway
+from messages.sessions import (
+    CloseSession,
+    OpenSession,
+    SessionOpened,
+    SessionRecord,
+    SessionRefused,
+)
 from server.access import Caller
 from server.errors import (
     RETRY_SECONDS,
     ClientError,
     ServiceError,
     broker_unavailable,
+    no_room,
     no_worker,
     unknown_session,
 )
+from server.line import Line
+from server.past import Past, read_past
 from server.session import Session, send
 from server.settings import GatewaySettings
 from server.workers import Workers
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.25
-_ALIVE_SECONDS = 2.0
+_LOOK_SECONDS: Final = 0.25
+_ALIVE_SECONDS: Final = 1.0
+_WAIT_SECONDS: Final = 1.0
+"""How long somebody who wants a session waits in the queue without being told their place."""
+_OWNERLESS_SECONDS: Final = 1.5
+"""How long a session's lease may be gone before another worker is looked for: a broker that began
+anew knows of no lease until the workers tell."""
+_TURN_MILLISECONDS: Final = 250
+_RESTART_SECONDS: Final = 20.0
+"""How long the sessions of a gateway that stops wait for the next one."""
 
 
 class Sessions:
@@ -46,9 +66,13 @@ class Sessions:
         """holds: whether an API key, by its id, has not been revoked."""
         self.settings = settings
         self._holds = holds
+        self.name = secrets.token_hex(8).encode()
+        """This gateway's, for as long as it runs."""
         self._broker = broker
         self._workers = workers
+        self._line = Line(broker)
         self._sessions: dict[str, Session] = {}
+        self._adopting = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -58,32 +82,45 @@ class Sessions:
         """How many count against these limits."""
         return sum(session.party == party for session in self._sessions.values())
 
-    def find(self, session: str, caller: Caller) -> Session:
-        """Raises ClientError (404) for a session that is not, or no longer, here, or is another
-        key's."""
+    async def find(self, session: str, caller: Caller) -> Session:
+        """Raises ClientError (404) for a session that is not, or no longer, there, or is another
+        key's; ServiceError for one that another gateway serves, or where the broker fails."""
         found = self._sessions.get(session)
-        if found is None or not caller.reaches(session, found.owner):
+        if found is None:
+            async with self._adopting:
+                found = self._sessions.get(session) or await self._adopt(session, caller)
+        if not caller.reaches(session, found.owner):
             raise unknown_session(session)
         return found
 
     async def open(
-        self, caller: Caller, budget_tokens: int | None, instructions: str | None = None
+        self,
+        caller: Caller,
+        budget_tokens: int | None,
+        instructions: str | None = None,
+        ticket: str | None = None,
     ) -> Session:
-        """Reserves a memory. Raises ServiceError where no worker lives or none has room, and
-        ClientError where the budget can never fit or the instructions are too long."""
+        """Reserves a memory. ticket: of a place in the queue, as an earlier refusal told it.
+
+        Raises ServiceError where no worker lives or none has room yet, and ClientError where the
+        budget can never fit or the instructions are too long.
+        """
         instructions = self._checked((instructions or "").strip()) or None
-        card = self._workers.card
-        if card is None:
-            raise no_worker() if self._workers.reachable else broker_unavailable("it is away")
-        identity = secrets.token_urlsafe(16)
-        wanted = OpenSession(identity, budget_tokens, card.worker, instructions)
+        if self._workers.card is None:
+            raise (
+                no_worker(self._workers.strangers)
+                if self._workers.reachable
+                else (broker_unavailable("it is away"))
+            )
         try:
-            await self._broker.set(keys.alive(identity), b"1", ex=keys.ALIVE_TTL_SECONDS)
-            await send(self._broker, wanted)
-            opened, entry = await self._opened(wanted)
+            record = await self._ticket(ticket, caller)
+            if record is None:
+                wanted = OpenSession(secrets.token_urlsafe(16), budget_tokens, instructions)
+                hold = self.settings.open_seconds + self.settings.ticket_seconds
+                record = await self._line.join(wanted, caller.key, caller.party, hold)
+            return await self._opened(record)
         except RedisError as error:
             raise broker_unavailable(error) from error
-        return self._add(wanted, opened, entry, card, caller)
 
     def admit_camera(self, session: Session) -> None:
         """Raises ServiceError (503) where as many cameras are connected as may be. One that
@@ -104,10 +141,19 @@ class Sessions:
             log.info("session %s closed (%s): %s", session.name, reason, message)
             await session.close(reason, message)
 
-    async def close_all(self, reason: str, message: str) -> None:
-        """The gateway stops."""
-        closings = [self.close(session, reason, message) for session in [*self._sessions.values()]]
-        await asyncio.gather(*closings, *self._closing)
+    async def leave_all(self) -> None:
+        """The gateway stops: its sessions stay for a while, for the one that comes after it."""
+        leaving = list(self._sessions.values())
+        self._sessions.clear()
+        await asyncio.gather(*(session.leave_to_another() for session in leaving), *self._closing)
+        try:
+            async with self._broker.pipeline(transaction=False) as pipe:
+                for session in leaving:
+                    pipe.set(keys.alive(session.id), b"1", px=int(1000 * _RESTART_SECONDS))
+                    pipe.delete(keys.gateway(session.id))
+                await pipe.execute()
+        except RedisError as error:
+            log.warning("the sessions were not left to another gateway: %s", error)
 
     async def run(self) -> None:
         """Keeps the wanted sessions alive and closes the others, until cancelled."""
@@ -122,25 +168,51 @@ class Sessions:
                     self._close_soon(
                         session, "key_revoked", "The API key that made it was revoked."
                     )
-                elif self._workers.gone(session.worker):
+                elif session.ownerless_seconds(now) > self.settings.takeover_seconds:
                     self._close_soon(
-                        session, "worker_lost", "The model worker stopped, and what it saw is lost."
+                        session,
+                        "worker_lost",
+                        "The model worker stopped, and no other has taken its place.",
                     )
                 else:
                     session.tick(now)
             if now - alive_at >= _ALIVE_SECONDS:
                 alive_at = now
-                await self._keep_alive()
+                try:
+                    await self._keep_alive()
+                except RedisError as error:
+                    log.warning("the sessions were not kept alive: %s", error)
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _keep_alive(self) -> None:
-        try:
-            async with self._broker.pipeline(transaction=False) as pipeline:
-                for identity in self._sessions:
-                    pipeline.set(keys.alive(identity), b"1", ex=keys.ALIVE_TTL_SECONDS)
-                await pipeline.execute()
-        except RedisError as error:
-            log.warning("the sessions were not kept alive: %s", error)
+        """Signs of life; and a look at who serves each session, and who has its memory."""
+        sessions = list(self._sessions.values())
+        async with self._broker.pipeline(transaction=False) as pipe:
+            for session in sessions:
+                pipe.get(keys.gateway(session.id))
+                pipe.get(keys.owner(session.id))
+            found = await pipe.execute()
+        now = time.monotonic()
+        lost = []
+        async with self._broker.pipeline(transaction=False) as pipe:
+            for session, gateway, owner in zip(sessions, found[::2], found[1::2], strict=True):
+                if gateway not in (None, self.name):
+                    self._sessions.pop(session.id, None)
+                    lost.append(session)
+                    continue
+                pipe.set(keys.gateway(session.id), self.name, ex=keys.ALIVE_TTL_SECONDS)
+                pipe.set(keys.alive(session.id), b"1", ex=keys.ALIVE_TTL_SECONDS)
+                self._line.write(pipe, session.record)
+                pipe.expire(keys.inbox(session.id), keys.RECORD_TTL_SECONDS)
+                session.owned(None if owner is None else owner.decode().split(" ")[0], now)
+            await pipe.execute()
+        for session in lost:
+            log.warning("session %s is another gateway's now", session.name)
+            await session.leave_to_another()
+        for session in sessions:
+            if session.ownerless_seconds(now) > _OWNERLESS_SECONDS and not session.moving:
+                await self._line.again(session.record)
+                session.look_for_another()
 
     def _checked(self, instructions: str) -> str:
         limit, param = self.settings.instructions_characters, "instructions"
@@ -149,15 +221,34 @@ class Sessions:
             raise ClientError("instructions_too_long", message, param=param, status=422)
         return instructions
 
-    async def _opened(self, wanted: OpenSession) -> tuple[SessionOpened, bytes]:
-        """The worker's yes. Raises ServiceError or ClientError for its no, or its silence."""
-        identity = wanted.session
-        deadline = time.monotonic() + self.settings.open_seconds
+    async def _ticket(self, ticket: str | None, caller: Caller) -> SessionRecord | None:
+        """What waits under this ticket; None where its place has run out."""
+        record = None if ticket is None else await self._record(ticket)
+        if record is None or not caller.reaches(record.wanted.session, record.owner):
+            return None
+        if not await self._broker.exists(keys.alive(record.wanted.session)):
+            return None
+        hold = self.settings.open_seconds + self.settings.ticket_seconds
+        await self._line.hold(record.wanted.session, hold)
+        return record
+
+    async def _record(self, session: str) -> SessionRecord | None:
+        data = await self._broker.get(keys.session(session))
+        try:
+            return None if data is None else decode_record(data)
+        except MalformedMessage as error:
+            log.warning("session %s: its record cannot be read: %s", session[:8], error)
+            return None
+
+    async def _opened(self, record: SessionRecord) -> Session:
+        """The session, once a worker has taken it. Raises ServiceError where none has room, with
+        the place in the queue, or the one that took it is silent; ClientError for a no."""
+        session = record.wanted.session
+        began = time.monotonic()
         read_to: bytes | str = "0"
-        while (left := deadline - time.monotonic()) > 0:
+        while time.monotonic() - began < self.settings.open_seconds:
             reply = await self._broker.xread(
-                {keys.events(identity): read_to},
-                block=max(1, min(BLOCK_MILLISECONDS, int(left * 1000))),
+                {keys.events(session): read_to}, block=_TURN_MILLISECONDS
             )
             for _, entries in reply:
                 for entry, fields in entries:
@@ -165,13 +256,23 @@ class Sessions:
                     try:
                         message = decode_to_gateway(fields.get(keys.FIELD, b""))
                     except MalformedMessage as error:
-                        log.warning("session %s: an event cannot be read: %s", identity[:8], error)
+                        log.warning("session %s: an event cannot be read: %s", session[:8], error)
                         continue
                     if isinstance(message, SessionOpened):
-                        return message, entry
-                    if isinstance(message, SessionRefused):
-                        raise _refused(message, wanted)
-        await send(self._broker, CloseSession(identity))
+                        return await self._begin(replace(record, opened=message, opened_at=entry))
+                    if isinstance(message, SessionRefused) and message.retry_after is None:
+                        await self._line.leave(session)
+                        raise _refused(message, record.wanted)
+            if time.monotonic() - began >= _WAIT_SECONDS:
+                place = await self._line.place(session)
+                if place is not None:
+                    if place >= self.settings.waiting_sessions:
+                        await self._line.leave(session)
+                        raise no_room(place, None)
+                    await self._line.hold(session, self.settings.ticket_seconds)
+                    raise no_room(place, session)
+        await send(self._broker, CloseSession(session))
+        await self._line.leave(session)
         raise ServiceError(
             "worker_silent",
             "The model worker did not answer in time; it may be very busy.",
@@ -179,19 +280,49 @@ class Sessions:
             retry_after=RETRY_SECONDS,
         )
 
-    def _add(
-        self,
-        wanted: OpenSession,
-        opened: SessionOpened,
-        entry: bytes,
-        card: WorkerCard,
-        caller: Caller,
-    ) -> Session:
+    async def _begin(self, record: SessionRecord) -> Session:
+        async with self._broker.pipeline(transaction=True) as pipe:
+            self._line.write(pipe, record)
+            session = record.wanted.session
+            pipe.set(keys.gateway(session), self.name, ex=keys.ALIVE_TTL_SECONDS)
+            pipe.set(keys.alive(session), b"1", ex=keys.ALIVE_TTL_SECONDS)
+            await pipe.execute()
+        return self._add(record)
+
+    async def _adopt(self, session: str, caller: Caller) -> Session:
+        """A session whose gateway is gone. Raises as `find`."""
+        try:
+            record = await self._record(session)
+            if (
+                record is None
+                or record.opened is None
+                or not caller.reaches(session, record.owner)
+                or not await self._broker.exists(keys.alive(session))
+            ):
+                raise unknown_session(session)
+            ours = await self._broker.set(
+                keys.gateway(session), self.name, nx=True, ex=keys.ALIVE_TTL_SECONDS
+            )
+            if not ours:
+                raise ServiceError(
+                    "session_elsewhere",
+                    "Another gateway serves this session: send all its requests to that one. "
+                    "Where that one was lost, this one takes over in some seconds.",
+                    status=503,
+                    retry_after=RETRY_SECONDS,
+                )
+            past = await read_past(self._broker, session)
+        except RedisError as error:
+            raise broker_unavailable(error) from error
+        adopted = self._add(record, past)
+        log.info("session %s adopted", adopted.name)
+        return adopted
+
+    def _add(self, record: SessionRecord, past: Past | None = None) -> Session:
         def ended(reason: str, message: str) -> None:
             self._close_soon(session, reason, message)
 
-        session = Session(wanted, opened, entry, card, self.settings, self._broker, ended)
-        session.owner, session.party = caller.key, caller.party
+        session = Session(record, self.settings, self._broker, ended, past)
         self._sessions[session.id] = session
         log.info("session %s opened, %d in all", session.name, len(self._sessions))
         return session
@@ -203,8 +334,6 @@ class Sessions:
 
 
 def _refused(message: SessionRefused, wanted: OpenSession) -> ClientError:
-    if message.retry_after is None:
-        # The worker says in words which of the two it cannot take.
-        param = "budget_tokens" if wanted.instructions is None else None
-        return ClientError("session_refused", message.message, param=param, status=422)
-    return ServiceError("no_room", message.message, status=503, retry_after=message.retry_after)
+    # The worker says in words which of the two it cannot take.
+    param = "budget_tokens" if wanted.instructions is None else None
+    return ClientError("session_refused", message.message, param=param, status=422)

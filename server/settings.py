@@ -112,8 +112,12 @@ class GatewaySettings(AccessSettings):
     """A session that nobody ever attached to is closed after so long."""
     quiet_seconds: float = Field(default=1800.0, gt=0)
     """A session with a websocket, but without a frame or a question for so long, is closed."""
-    worker_grace_seconds: float = Field(default=4.0, ge=0)
-    """How long a worker's card may be missing before its sessions count as lost."""
+    takeover_seconds: float = Field(default=30.0, ge=0)
+    """How long a session whose worker is lost waits for another."""
+    waiting_sessions: int = Field(default=64, ge=0)
+    """Sessions that may wait for a worker with room."""
+    ticket_seconds: float = Field(default=20.0, gt=0)
+    """How long a place in that queue is kept for somebody who does not ask again."""
 
     @property
     def message_bytes(self) -> int:

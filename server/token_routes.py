@@ -66,7 +66,7 @@ async def create_token(
     allowed to what it allows."""
     wanted = wanted or NewToken()
     scopes = caller.scopes & _HANDED_ON if wanted.scopes is None else wanted.scopes
-    token, expires_at = _sign(request, caller, session, scopes, wanted.expires_in)
+    token, expires_at = await _sign(request, caller, session, scopes, wanted.expires_in)
     return {
         "token": token,
         "expires_at": expires_at,
@@ -86,7 +86,7 @@ async def create_client_secret(
     """The same for OpenAI's clients, for all that the caller may hand on: `session.model` is the
     session's id."""
     session, scopes = wanted.session.model, caller.scopes & _HANDED_ON
-    value, expires_at = _sign(request, caller, session, scopes, wanted.expires_after.seconds)
+    value, expires_at = await _sign(request, caller, session, scopes, wanted.expires_after.seconds)
     return {
         "value": value,
         "expires_at": expires_at,
@@ -94,13 +94,13 @@ async def create_client_secret(
     }
 
 
-def _sign(
+async def _sign(
     request: Request, caller: Caller, session: str, scopes: frozenset[Scope], seconds: int
 ) -> tuple[str, int]:
     """The token and when it expires. Raises ClientError."""
     sessions: Sessions = request.app.state.sessions
     authentication: Authentication = request.app.state.authentication
-    sessions.find(session, caller)
+    await sessions.find(session, caller)
     if "manage" in scopes:
         raise ClientError(
             "invalid_request",

@@ -47,7 +47,7 @@ async def publish(request: Request, caller: Publisher, session: str) -> Response
     present camera."""
     sdp = await _body(request, _SDP, SDP_BYTES)
     sessions = _sessions(request)
-    watching = sessions.find(session, caller)
+    watching = await sessions.find(session, caller)
     _check(sdp)
     sessions.admit_camera(watching)
     camera, answer = await watching.watch(sdp, returning=True)
@@ -68,7 +68,7 @@ async def publish(request: Request, caller: Publisher, session: str) -> Response
 async def trickle(request: Request, caller: Publisher, session: str, resource: str) -> Response:
     """Takes candidates that the sender found after its offer (RFC 8840)."""
     fragment = await _body(request, _FRAGMENT, _FRAGMENT_BYTES)
-    camera = _sessions(request).find(session, caller).sender(resource)
+    camera = (await _sessions(request).find(session, caller)).sender(resource)
     match = request.headers.get("if-match")
     if match is None:
         raise ClientError(
@@ -94,7 +94,7 @@ async def trickle(request: Request, caller: Publisher, session: str, resource: s
 @router.delete("/{session}/{resource}", response_class=Response)
 async def unpublish(request: Request, caller: Publisher, session: str, resource: str) -> Response:
     """Ends the connection; the session and what it has seen stay."""
-    await _sessions(request).find(session, caller).dismiss(resource)
+    await (await _sessions(request).find(session, caller)).dismiss(resource)
     return Response(status_code=200)
 
 

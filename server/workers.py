@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-import time
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from messages import keys
 from messages.codec import MalformedMessage, decode_card
-from messages.workers import WorkerCard
+from messages.workers import PROTOCOL, WorkerCard
 
 log = logging.getLogger(__name__)
 
@@ -17,33 +16,29 @@ _LOOK_SECONDS = 0.5
 
 
 class Workers:
-    """grace_seconds: how long a card may be missing before its worker counts as gone."""
+    """Those that speak our version of the messages."""
 
-    def __init__(self, broker: Any, grace_seconds: float) -> None:
+    def __init__(self, broker: Any) -> None:
         self._broker = broker
-        self._grace = grace_seconds
         self._cards: dict[str, WorkerCard] = {}
-        self._last_seen: dict[str, float] = {}
+        self.strangers = 0
+        """Workers whose messages are of another version than ours."""
         self.reachable = False
         """Whether the broker answered when last asked; without it nothing is known."""
 
     @property
     def card(self) -> WorkerCard | None:
-        """A living worker's card: the one with the fewest sessions."""
+        """A living worker's card: the one with the most free bytes."""
         return min(
-            self._cards.values(), key=lambda card: (card.sessions, card.worker), default=None
+            self._cards.values(),
+            key=lambda card: (card.kv_bytes_used - card.kv_bytes, card.worker),
+            default=None,
         )
 
     @property
     def models(self) -> list[str]:
         """The names of the models that living workers have loaded."""
         return sorted({card.model for card in self._cards.values()})
-
-    def gone(self, worker: str) -> bool:
-        """Whether this worker's card has been missing for longer than the grace."""
-        if worker in self._cards or not self.reachable:
-            return False
-        return time.monotonic() - self._last_seen.get(worker, float("-inf")) > self._grace
 
     async def look(self) -> None:
         """Reads all cards once."""
@@ -56,9 +51,6 @@ class Workers:
             self.reachable = False
             self._cards = {}
             return
-        now = time.monotonic()
-        if not self.reachable:  # while nobody could look, nobody can be blamed for being away
-            self._last_seen = dict.fromkeys(self._last_seen, now)
         self.reachable = True
         cards = {}
         for value in values:
@@ -70,8 +62,11 @@ class Workers:
                 log.warning("a worker's card cannot be read: %s", error)
                 continue
             cards[card.worker] = card
-            self._last_seen[card.worker] = now
-        self._cards = cards
+        self._cards = {name: c for name, c in cards.items() if c.protocol == PROTOCOL}
+        strangers = len(cards) - len(self._cards)
+        if strangers != self.strangers:
+            log.warning("%d workers speak another version of the messages", strangers)
+        self.strangers = strangers
 
     async def run(self) -> None:
         """Looks again and again until cancelled."""

@@ -20,7 +20,6 @@ from lookback_client import (
     Token,
     Unreachable,
 )
-from messages.sessions import SessionRefused
 from server.api_keys import editing
 from tests.clients.conftest import picture, shown
 from tests.clients.proxy import proxied
@@ -86,20 +85,20 @@ async def test_a_key_opens_and_its_token_opens_one_session(
 
 
 async def test_a_full_gateway_is_waited_for(gateway: str, worker: Any) -> None:
-    worker.refusal = SessionRefused("", "All memory is taken.", 1.0)
-    async with Lookback(gateway, patience=10) as lookback:
+    worker.taking = False
+    async with Lookback(gateway, patience=20) as lookback:
         waiting = asyncio.create_task(lookback.session().__aenter__())
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2.5)
         assert not waiting.done()
-        worker.refusal = None
+        worker.taking = True
         session = await asyncio.wait_for(waiting, 20)
         await session.__aexit__(None, None, None)
-    worker.refusal = SessionRefused("", "All memory is taken.", 30.0)
+    worker.taking = False
     async with Lookback(gateway, patience=1) as lookback:
-        with pytest.raises(Busy, match="All memory is taken") as busy:
+        with pytest.raises(Busy, match="No worker has room") as busy:
             async with lookback.session():
                 pass
-    assert (busy.value.code, busy.value.status, busy.value.retry_after) == ("no_room", 503, 30.0)
+    assert (busy.value.code, busy.value.status, busy.value.retry_after) == ("no_room", 503, 2.0)
 
 
 async def test_errors_carry_what_the_gateway_says(lookback: Lookback) -> None:

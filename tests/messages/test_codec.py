@@ -10,6 +10,7 @@ from messages.codec import (
     ToWorker,
     decode_card,
     decode_frame,
+    decode_record,
     decode_to_gateway,
     decode_to_worker,
     encode,
@@ -22,19 +23,21 @@ from messages.sessions import (
     MemoryStatus,
     OpenSession,
     SessionClosed,
+    SessionMoved,
     SessionOpened,
+    SessionRecord,
     SessionRefused,
 )
 
 TO_WORKER: list[ToWorker] = [
-    OpenSession("s", 64, "worker-1", "Answer in one word."),
     CloseSession("s"),
     Ask("s", "r", "what?", 5, 0.5, 0.9, 7, ("\n", "end")),
     Cancel("s", "r"),
     DescribeMemory("s"),
 ]
 TO_GATEWAY: list[ToGateway] = [
-    SessionOpened("s", "m", 64, 96, 1000),
+    SessionOpened("s", "m", 64, 96, 1000, "w", (96, 96), 9216),
+    SessionMoved("s", "w", True, 1.5, True, "why"),
     SessionRefused("s", "full", 2.0),
     SessionClosed("s", "failed", "why"),
     MemoryStatus("s", 9, 9, 96, 1000, 1, 0, 0, (0.0, 1.0), 5.0),
@@ -77,3 +80,12 @@ def test_what_a_message_does_not_say_takes_its_default() -> None:
     assert decode_to_worker(msgspec.msgpack.encode(said)) == Ask("s", "r", "what?")
     begun = {"type": "answer.started", "session": "s", "response": "r", "span": None}
     assert decode_to_gateway(msgspec.msgpack.encode(begun)) == AnswerStarted("s", "r", None, 0, 0)
+
+
+def test_a_record_comes_back_as_it_was() -> None:
+    wanted = OpenSession("s", 64, "Answer in one word.")
+    opened = SessionOpened("s", "m", 64, 96, 1000)
+    record = SessionRecord(2, wanted, 3.0, 1e9, opened, b"1-0", "key", "party")
+    assert decode_record(encode(record)) == record
+    with pytest.raises(MalformedMessage):
+        decode_record(b"\xff")

@@ -3,9 +3,9 @@
 import threading
 
 from messages.frames import Frame
-from messages.keys import CONTROL_LENGTH, RING
+from messages.keys import RING
 from messages.sessions import CloseSession, OpenSession
-from model_worker.mailbox import Mailbox
+from model_worker.mailbox import MOST_ORDERS, Lost, Mailbox
 
 
 def frame(session: str, number: int) -> Frame:
@@ -32,13 +32,13 @@ def test_each_session_keeps_its_newest_frames() -> None:
 
 def test_a_full_box_makes_its_filler_wait_for_the_taker() -> None:
     box = Mailbox()
-    for number in range(CONTROL_LENGTH):
+    for number in range(MOST_ORDERS):
         box.put(OpenSession(str(number)))
     filler = threading.Thread(target=box.put, args=(OpenSession("last"),), daemon=True)
     filler.start()
     filler.join(0.2)
     assert filler.is_alive()
-    assert len(box.take(0)) == CONTROL_LENGTH
+    assert len(box.take(0)) == MOST_ORDERS
     assert box.take(10) == [OpenSession("last")]
     filler.join(10)
     assert not filler.is_alive()
@@ -52,3 +52,14 @@ def test_a_waiting_taker_is_woken() -> None:
     box.put_frame(frame("a", 0))
     taker.join(30)
     assert got == [frame("a", 0)]
+
+
+def test_what_must_not_wait_does_not() -> None:
+    box = Mailbox()
+    assert box.empty
+    for _ in range(MOST_ORDERS):
+        box.put(CloseSession("a"))
+    box.put_now(Lost("a"))
+    assert not box.empty
+    assert box.take(0)[-1] == Lost("a")
+    assert box.empty

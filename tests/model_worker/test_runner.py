@@ -20,12 +20,13 @@ from messages.sessions import (
     MemoryStatus,
     OpenSession,
     SessionClosed,
+    SessionMoved,
     SessionOpened,
     SessionRefused,
 )
 from model_worker.admission import Admission
 from model_worker.engine import Engine
-from model_worker.mailbox import Abandon, Mail
+from model_worker.mailbox import Abandon, Lost, Mail, Resume
 from model_worker.runner import STATUS_SECONDS, Runner
 from model_worker.scheduler import MAX_WAITING_QUESTIONS
 from model_worker.session import Session
@@ -426,14 +427,36 @@ def test_a_session_whose_model_fails_hurts_no_other(
     assert driven.runner.sessions == 1
 
 
-def test_abandoned_and_stopped_sessions_are_told_why(driven: Driven) -> None:
+def test_abandoned_sessions_are_told_why(driven: Driven) -> None:
+    driven.hear(OpenSession("a"), Abandon("a"))
+    assert driven.all(SessionClosed)[0].reason == "abandoned"
+
+
+def test_a_worker_that_leaves_says_what_it_has_not_answered(driven: Driven) -> None:
     driven.hear(OpenSession("a"), OpenSession("b"))
     watch(driven, 1, "b")
-    driven.hear(Ask("b", "r", "what?"), Abandon("a"))
-    driven.runner.close_all("bye")
-    assert driven.all(SessionClosed)[0].reason == "abandoned"
-    assert driven.all(SessionClosed, "b") == [SessionClosed("b", "worker_stopped", "bye")]
-    assert [done.status for done in driven.all(AnswerDone, "b")] == ["failed"]
+    driven.hear(Ask("b", "r", "what?"), Ask("b", "s", "where?"))
+    driven.runner.turn()
+    assert driven.runner.leave() == ["a", "b"]
+    assert [done.status for done in driven.all(AnswerDone, "b")] == ["failed", "failed"]
+    assert driven.all(SessionClosed, "b") == []  # they go on elsewhere
+    assert driven.runner.sessions == driven.runner.kv_bytes_used == 0
+
+
+def test_a_session_that_is_lost_to_another_worker_is_freed_without_a_word(driven: Driven) -> None:
+    driven.hear(OpenSession("a"))
+    said = len(driven.said)
+    driven.hear(Lost("a"), Lost("unknown"))
+    assert driven.runner.sessions == 0
+    assert len(driven.said) == said
+
+
+def test_a_session_of_a_lost_worker_begins_anew_and_says_so(driven: Driven) -> None:
+    driven.hear(Resume(OpenSession("a", instructions="Be short."), None))
+    [moved] = driven.all(SessionMoved)
+    assert (moved.restored, moved.questions, moved.lost_seconds) == (False, False, None)
+    assert "lost" in moved.message
+    assert driven.said.index(moved) > driven.said.index(driven.all(SessionOpened)[0])
 
 
 def test_messages_for_unknown_sessions_are_left_alone(driven: Driven) -> None:

@@ -26,10 +26,12 @@ from messages.sessions import (
     MemoryStatus,
     OpenSession,
     SessionClosed,
+    SessionMoved,
     SessionOpened,
+    SessionRecord,
     SessionRefused,
 )
-from messages.workers import WorkerCard
+from messages.workers import PROTOCOL, WorkerCard
 from model_worker.service import EXIT_UNUSABLE, run
 from model_worker.settings import WorkerSettings
 
@@ -45,21 +47,35 @@ class Peer:
         self.client = connect(url)
         self._last = 0
 
-    def card(self) -> WorkerCard | None:
+    def cards(self) -> list[WorkerCard]:
         names = list(self.client.scan_iter(keys.WORKERS))
-        data = self.client.get(names[0]) if names else None
-        return decode_card(data) if data else None
+        return [decode_card(data) for data in (self.client.mget(names) if names else []) if data]
+
+    def card(self) -> WorkerCard | None:
+        return next(iter(self.cards()), None)
 
     def open(self, budget_tokens: int | None = None, *, alive_seconds: int = 600) -> str:
         self._last += 1
         session = f"s{self._last}-{time.monotonic_ns()}"
         self.client.set(keys.alive(session), 1, ex=alive_seconds)
-        self.control(OpenSession(session, budget_tokens))
+        wanted = OpenSession(session, budget_tokens)
+        self._queue(SessionRecord(PROTOCOL, wanted, self._last, time.time()), self._last)
         return session
+
+    def requeue(self, session: str) -> None:
+        """As a gateway does for a session that has lost its worker."""
+        opened = self.wait(session, SessionOpened)
+        record = SessionRecord(PROTOCOL, OpenSession(session), 0, time.time(), opened)
+        self._queue(record, keys.FIRST_IN_LINE)
+
+    def _queue(self, record: SessionRecord, turn: float) -> None:
+        self.client.set(keys.session(record.wanted.session), encode(record))
+        self.client.zadd(keys.QUEUE, {record.wanted.session: turn})
+        self.client.xadd(keys.WAKE, {keys.FIELD: b""}, maxlen=1)
 
     def control(self, message: ToWorker) -> None:
         entry = {keys.FIELD: encode(message)}
-        self.client.xadd(keys.CONTROL, entry, maxlen=keys.CONTROL_LENGTH, approximate=False)
+        self.client.xadd(keys.inbox(message.session), entry, maxlen=keys.INBOX_LENGTH)
 
     def frame(self, session: str, number: int, jpeg: bytes | None = None, **more: Any) -> None:
         given = {"timestamp": float(number), "captured_at": time.time()} | more
@@ -217,7 +233,7 @@ def test_every_kind_of_bad_frame_is_rejected_in_words(peer: Peer) -> None:
         assert words in rejected.message
     peer.client.xadd(keys.frames(session), {keys.FIELD: b"\xff junk"})
     peer.client.xadd(keys.frames(session), {b"other": b"field"})
-    peer.client.xadd(keys.CONTROL, {keys.FIELD: b"\xff junk"})
+    peer.client.xadd(keys.inbox(session), {keys.FIELD: b"\xff junk"})
     peer.frame(session, 5, timestamp=9.0)
     assert peer.seen(session, 2).frames_dropped == 0
 
@@ -255,24 +271,15 @@ def test_an_answer_is_cancelled_and_the_session_goes_on(peer: Peer) -> None:
     assert done.status in ("completed", "incomplete")
 
 
-def test_a_full_worker_refuses_and_a_closed_session_makes_room(peer: Peer) -> None:
+def test_a_full_worker_lets_sessions_wait_until_one_is_closed(peer: Peer) -> None:
     sessions = [peer.opened() for _ in range(MAX_SESSIONS)]
-    refused = peer.wait(peer.open(), SessionRefused)
-    assert refused.retry_after is not None
+    waiting = peer.open()
+    time.sleep(1.0)
+    assert peer.client.zrange(keys.QUEUE, 0, -1) == [waiting.encode()]
+    assert peer.events(waiting) == []
     peer.control(CloseSession(sessions[0]))
     assert peer.wait(sessions[0], SessionClosed).reason == "closed"
-    peer.opened()
-
-
-def test_a_session_meant_for_another_worker_is_left_to_it(peer: Peer) -> None:
-    card = peer.card()
-    assert card is not None
-    peer.client.set(keys.alive("theirs"), 1, ex=60)
-    peer.control(OpenSession("theirs", worker="another"))
-    peer.control(OpenSession("mine", worker=card.worker))
-    peer.wait("mine", SessionOpened)
-    assert peer.events("theirs") == []
-    assert not peer.client.exists(keys.owner("theirs"))
+    peer.wait(waiting, SessionOpened)
 
 
 def test_an_impossible_budget_is_refused_for_good(peer: Peer) -> None:
@@ -287,27 +294,56 @@ def test_a_session_whose_gateway_died_is_freed(peer: Peer) -> None:
     eventually(lambda: (card := peer.card()) and card.kv_bytes_used == 0, "freed memory")
 
 
-def test_sigterm_says_goodbye_to_every_session(model: Path) -> None:
+def test_sigterm_answers_what_was_asked_and_hands_the_sessions_over(model: Path) -> None:
     with EmbeddedBroker() as broker, running(model, broker.url) as process:
         peer = Peer(broker.url)
         session = peer.opened()
+        peer.frame(session, 0)
+        peer.seen(session, 1)
+        peer.control(Ask(session, "r", "what is it?", max_tokens=100))
+        peer.wait(session, AnswerStarted)
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_SECONDS) == 0
-        assert peer.wait(session, SessionClosed).reason == "worker_stopped"
+        assert peer.wait(session, AnswerDone).status in ("completed", "incomplete")
+        assert not any(isinstance(event, SessionClosed) for event in peer.events(session))
+        assert peer.client.zscore(keys.QUEUE, session) == keys.FIRST_IN_LINE
+        assert not peer.client.exists(keys.owner(session))
         assert peer.card() is None
-
-
-def test_the_next_worker_tells_what_a_killed_one_took_with_it(model: Path) -> None:
-    with EmbeddedBroker() as broker:
-        peer = Peer(broker.url)
-        with running(model, broker.url) as process:
-            session = peer.opened()
-            process.kill()
+        # The next worker takes it, since somebody keeps it alive.
+        peer.requeue(session)
         with running(model, broker.url):
-            closed = peer.wait(session, SessionClosed)
-            assert closed.reason == "worker_stopped"
-            assert "lost" in closed.message
-            peer.opened()
+            assert not peer.wait(session, SessionMoved).restored
+
+
+def test_a_stopped_worker_that_goes_on_has_lost_its_session(model: Path) -> None:
+    with EmbeddedBroker() as broker, running(model, broker.url) as stale:
+        peer = Peer(broker.url)
+        session = peer.opened()
+        peer.frame(session, 0)
+        peer.seen(session, 1)
+        stale.send_signal(signal.SIGSTOP)
+        eventually(lambda: not peer.client.exists(keys.owner(session)), "end of the lease")
+        peer.requeue(session)
+        with running(model, broker.url) as fresh:
+            moved = peer.wait(session, SessionMoved)
+            before = len(peer.events(session))
+            # Both would read the question, and only the owner's answer may be heard.
+            peer.control(Ask(session, "r", "what?", max_tokens=4))
+            stale.send_signal(signal.SIGCONT)
+            peer.frame(session, 1)
+            peer.wait(session, AnswerDone)
+            eventually(lambda: len(peer.cards()) == 2, "cards of both")
+            time.sleep(2.0)  # two beats, in which the stale one would speak
+            after = peer.events(session)[before:]
+            assert len([e for e in after if isinstance(e, AnswerStarted)]) == 1
+            assert len([e for e in after if isinstance(e, AnswerDone)]) == 1
+            owner = peer.client.get(keys.owner(session)).decode()
+            assert owner == f"{moved.worker} 2"
+            freed = eventually(
+                lambda: next((c for c in peer.cards() if not c.sessions), None), "freed memory"
+            )
+            assert freed is not None and freed.worker != moved.worker
+            assert fresh.poll() is None and stale.poll() is None
 
 
 def test_a_broker_that_went_away_and_came_back_is_used_again(model: Path, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import threading
 import time
 from typing import Any
 
+from msgspec.structs import replace
+
 from broker.connection import connect
 from messages import keys
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted, Span
@@ -14,16 +16,20 @@ from messages.questions import Ask, Cancel
 from messages.sessions import (
     CloseSession,
     MemoryStatus,
-    OpenSession,
+    SessionMoved,
     SessionOpened,
+    SessionRecord,
     SessionRefused,
 )
-from messages.workers import WorkerCard
+from messages.workers import PROTOCOL, WorkerCard
+from model_worker.leases import Leases
+from model_worker.line import Line
 
 CARD = WorkerCard(
     worker="peer-1", model="peer", family="none", device="cpu", frame_size=(96, 96),
     max_pixels=9216, budget_tokens=216, cap_tokens=288, tokens_per_frame=9,
     kv_bytes_per_session=1000, sessions=0, max_sessions=4, kv_bytes_used=0, frames_per_second=0.0,
+    kv_bytes=4000, protocol=PROTOCOL,
 )  # fmt: skip
 
 
@@ -32,34 +38,36 @@ class PeerWorker:
 
     It repeats each question word by word, a session's one after the other; one that begins with
     "slowly" goes on until cancelled; one with "fail" fails. `watching` False leaves frames in the
-    ring, `describing` False leaves requests for a description unanswered.
+    ring, `describing` False leaves requests for a description unanswered, `taking` False leaves
+    sessions in the queue, and `living` False lets its leases run out.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, name: str = CARD.worker) -> None:
         self._broker = connect(url)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.heard: list[tuple[float, ToWorker]] = []
         self.frames: list[Frame] = []
-        self.refusal: SessionRefused | None = None
-        self.watching = True
-        self.showing_card = True
-        self.card = CARD
-        self.describing = True
+        self.opened: list[SessionRecord] = []
+        self.refusal: str | None = None
+        self.watching = self.describing = self.taking = self.living = True
+        self.card = replace(CARD, worker=name)
+        self.leases = Leases(self._broker, name)
+        self._line = Line(
+            self._broker, self.leases, lambda wanted: 1, "peer", kv_bytes=1000, max_sessions=1000
+        )
         self._asked: dict[str, list[Ask]] = {}  # the first one of a session is being answered
-        self._read_to: dict[str, Any] = {}
+        self._written = 0
 
     def __enter__(self) -> "PeerWorker":
-        last = self._broker.xrevrange(keys.CONTROL, count=1)
-        self._read_to = {keys.CONTROL: last[0][0] if last else "0"}
-        self._show_card()
+        self.beat()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._thread.is_alive():
             self.stop()
-            self._broker.delete(keys.worker(self.card.worker))
+            self.leases.farewell()
         self._broker.close()
 
     def stop(self) -> None:
@@ -75,46 +83,77 @@ class PeerWorker:
         """What was heard of this kind for this session."""
         return [m for _, m in list(self.heard) if isinstance(m, kind) and m.session == session]
 
-    def _show_card(self) -> None:
-        key = keys.worker(self.card.worker)
-        self._broker.set(key, encode(self.card), px=1500)
+    def beat(self) -> None:
+        self._broker.set(keys.worker(self.card.worker), encode(self.card), px=1500)
+        self._line.offer()
+        for session in self.leases.renew(self.card)[1]:
+            self._asked.pop(session, None)
 
     def _run(self) -> None:
-        shown = time.monotonic()
+        beaten = time.monotonic()
         while not self._stop.is_set():
-            if self.showing_card and time.monotonic() - shown > 0.3:
-                shown = time.monotonic()
-                self._show_card()
-            wanted = {
-                key: at for key, at in self._read_to.items() if self.watching or key == keys.CONTROL
-            }
-            for key, entries in self._broker.xread(wanted, block=20):
-                for entry, fields in entries:
-                    self._read_to[key.decode()] = entry
-                    self._take(key.decode(), fields[keys.FIELD])
+            if self.living and time.monotonic() - beaten > 0.3:
+                beaten = time.monotonic()
+                self.beat()
+            if self.living and self.taking:
+                self._take_waiting()
+            if self.living:
+                self._read()
+            else:
+                time.sleep(0.02)
             for waiting in self._asked.values():
                 if waiting:
-                    self._write(waiting[0], 0, "and ")
+                    self._written += 1
+                    self._write(waiting[0], self._written, "and ")
 
-    def _take(self, key: str, data: bytes) -> None:
-        if key != keys.CONTROL:
-            frame = decode_frame(data)
-            self.frames.append(frame)
-            self._remember(frame)
-            return
-        message = decode_to_worker(data)
+    def _take_waiting(self) -> None:
+        while (taken := self._line.next()) is not None:
+            lease, record = taken
+            session, budget = lease.session, record.wanted.budget_tokens or 216
+            self.opened.append(record)
+            if self.refusal is not None:
+                self.say(SessionRefused(session, self.refusal))
+                continue
+            self.say(
+                SessionOpened(
+                    session, "peer", budget, budget + 72, 1000, self.card.worker, (96, 96), 9216
+                )
+            )
+            if record.opened is not None:
+                [(lease.inbox_from, _)] = self._broker.xrevrange(keys.inbox(session), count=1)
+                lost = "What it had seen is lost."
+                self.say(SessionMoved(session, self.card.worker, False, None, False, lost))
+
+    def _read(self) -> None:
+        followed, positions = {}, {keys.WAKE: b"$"}
+        for lease in self.leases.all():
+            inbox, frames = keys.inbox(lease.session), keys.frames(lease.session)
+            followed |= {inbox: lease, frames: lease}
+            positions[inbox] = lease.inbox_from
+            if self.watching:
+                positions[frames] = lease.frames_from
+        for key, entries in self._broker.xread(positions, block=20):
+            for entry, fields in entries:
+                stream = key.decode()
+                if stream == keys.inbox(stream.rpartition(":")[2]):
+                    followed[stream].inbox_from = entry
+                    self._take(decode_to_worker(fields[keys.FIELD]))
+                elif stream in followed:
+                    followed[stream].frames_from = entry
+                    frame = decode_frame(fields[keys.FIELD])
+                    self.frames.append(frame)
+                    self._remember(frame)
+
+    def _take(self, message: ToWorker) -> None:
         self.heard.append((time.monotonic(), message))
         match message:
-            case OpenSession():
-                if self.refusal is not None:
-                    refusal = self.refusal
-                    self.say(SessionRefused(message.session, refusal.message, refusal.retry_after))
-                    return
-                self._read_to[keys.frames(message.session)] = "0"
-                budget = message.budget_tokens or 216
-                self.say(SessionOpened(message.session, "peer", budget, budget + 72, 1000))
             case CloseSession():
-                self._read_to.pop(keys.frames(message.session), None)
+                lease = self.leases.get(message.session)
+                if lease is not None:
+                    pipe = self._broker.pipeline()
+                    self.leases.release(pipe, lease)
+                    pipe.execute()
+                    self.leases.forget(message.session)
             case Ask():
                 waiting = self._asked.setdefault(message.session, [])
                 waiting.append(message)

@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from broker.connection import BrokerError
+from broker.connection import BrokerError, connect
 from broker.embedded import EmbeddedBroker
+from messages import keys
 from messages.sessions import CloseSession
 from server.app import GatewayError, run
 from server.settings import GatewaySettings
@@ -108,7 +109,9 @@ def _ready(url: str) -> str:
     return "ready" if "worker" in reply else reply["error"]["code"]
 
 
-async def test_a_stopped_process_says_goodbye(broker_url: str, worker: Any, tools: Any) -> None:
+async def test_a_stopped_process_leaves_its_sessions_to_the_next(
+    broker_url: str, worker: Any, tools: Any
+) -> None:
     port = _free_port()
     code = "from server.app import run; from server.settings import GatewaySettings as S; run(S())"
     settings = {"LOOKBACK_BROKER_URL": broker_url, "LOOKBACK_PORT": str(port)}
@@ -120,7 +123,10 @@ async def test_a_stopped_process_says_goodbye(broker_url: str, worker: Any, tool
             await client.until("lookback.memory.updated")
             process.send_signal(signal.SIGTERM)
             await asyncio.to_thread(process.wait, 20)
-        assert worker.of(CloseSession, session)
+        with connect(broker_url) as broker:
+            assert not broker.exists(keys.gateway(session))
+            assert broker.pttl(keys.alive(session)) > 1000 * keys.ALIVE_TTL_SECONDS
+        assert not worker.of(CloseSession, session)
 
 
 async def test_a_broker_that_comes_back_is_used_again(tmp_path: Path, tools: Any) -> None:
@@ -148,7 +154,7 @@ async def test_answers_in_flight_when_the_broker_dies_end_once(tmp_path: Path, t
     folder = tmp_path / "b"
     with (
         EmbeddedBroker(folder) as broker,
-        tools.serving(broker_url=broker.url, worker_grace_seconds=0.5) as url,
+        tools.serving(broker_url=broker.url, takeover_seconds=2) as url,
         tools.PeerWorker(broker.url) as worker,
     ):
         await tools.eventually(lambda: _ready(url) == "ready")

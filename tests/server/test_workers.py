@@ -10,7 +10,7 @@ from broker.connection import connect_async
 from broker.embedded import EmbeddedBroker
 from messages import keys
 from messages.codec import encode
-from messages.workers import WorkerCard
+from messages.workers import PROTOCOL, WorkerCard
 from server.workers import Workers
 
 
@@ -26,12 +26,12 @@ async def _show(broker: Any, card: WorkerCard) -> None:
     await broker.set(keys.worker(card.worker), encode(card))
 
 
-async def test_the_worker_with_the_fewest_sessions_is_chosen(broker: Any, tools: Any) -> None:
-    workers = Workers(broker, 0)
+async def test_the_card_with_the_most_free_bytes_is_shown(broker: Any, tools: Any) -> None:
+    workers = Workers(broker)
     await workers.look()
     assert workers.reachable and workers.card is None
-    for name, sessions in (("a", 3), ("b", 1), ("c", 2)):
-        await _show(broker, msgspec.structs.replace(tools.CARD, worker=name, sessions=sessions))
+    for name, used in (("a", 3000), ("b", 1000), ("c", 2000)):
+        await _show(broker, msgspec.structs.replace(tools.CARD, worker=name, kv_bytes_used=used))
     await workers.look()
     assert workers.card is not None and workers.card.worker == "b"
 
@@ -39,24 +39,23 @@ async def test_the_worker_with_the_fewest_sessions_is_chosen(broker: Any, tools:
 async def test_junk_beside_a_card_does_no_harm(broker: Any, tools: Any) -> None:
     await broker.set(keys.worker("junk"), b"\xff\x00")
     await _show(broker, tools.CARD)
-    workers = Workers(broker, 0)
+    workers = Workers(broker)
     await workers.look()
     assert workers.card == tools.CARD
 
 
-async def test_a_worker_is_gone_after_the_grace_and_not_while_nobody_can_look(
-    broker: Any, tools: Any
-) -> None:
-    patient, hasty = Workers(broker, 60), Workers(broker, 0)
+async def test_workers_of_another_version_are_strangers(broker: Any, tools: Any) -> None:
+    await _show(broker, msgspec.structs.replace(tools.CARD, protocol=PROTOCOL + 1))
+    workers = Workers(broker)
+    await workers.look()
+    assert (workers.card, workers.models, workers.strangers) == (None, [], 1)
+
+
+async def test_without_a_broker_nothing_is_known(broker: Any, tools: Any) -> None:
     await _show(broker, tools.CARD)
-    for workers in (patient, hasty):
-        await workers.look()
-        assert not workers.gone(tools.CARD.worker)
-    await broker.delete(keys.worker(tools.CARD.worker))
-    for workers in (patient, hasty):
-        await workers.look()
-    assert hasty.gone(tools.CARD.worker) and not patient.gone(tools.CARD.worker)
+    workers = Workers(broker)
+    await workers.look()
+    assert workers.reachable
     await broker.shutdown(nosave=True)
-    await hasty.look()
-    assert not hasty.reachable and hasty.card is None
-    assert not hasty.gone(tools.CARD.worker)
+    await workers.look()
+    assert not workers.reachable and workers.card is None

@@ -1,0 +1,101 @@
+"""The broker's side that is read: orders, frames, and sessions that wait for a worker."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from messages import keys
+from messages.codec import MalformedMessage, decode_frame, decode_to_worker
+from model_worker.leases import Lease, Leases
+from model_worker.line import Line
+from model_worker.mailbox import Mailbox, Resume
+from model_worker.outage import Outage
+
+log = logging.getLogger(__name__)
+
+READ_MILLISECONDS: Final = 500
+
+
+class Reader:
+    """Fills the mailbox. snapshot: a session's memory as it was last written, where it was."""
+
+    def __init__(
+        self,
+        client: "Redis",
+        leases: Leases,
+        line: Line,
+        mailbox: Mailbox,
+        snapshot: Callable[[Lease], bytes | None],
+    ) -> None:
+        self._client = client
+        self._leases = leases
+        self._line = line
+        self._mailbox = mailbox
+        self._snapshot = snapshot
+        self._woken_at = _newest(client, keys.WAKE)
+
+    def run(self, stopping: threading.Event) -> None:
+        """Reads until then."""
+        outage = Outage("reading")
+        while not stopping.is_set():
+            try:
+                while (taken := self._line.next()) is not None:
+                    lease, record = taken
+                    if record.opened is None:
+                        self._mailbox.put(record.wanted)
+                    else:
+                        self._resume(lease, Resume(record.wanted, self._snapshot(lease)))
+                self._read()
+                outage.over()
+            except RedisError as error:
+                stopping.wait(outage.seconds(error))
+
+    def _resume(self, lease: Lease, resume: Resume) -> None:
+        if resume.snapshot is None:  # what was asked of the memory that is lost has failed
+            lease.inbox_from = _newest(self._client, keys.inbox(lease.session))
+        self._mailbox.put(resume)
+
+    def _read(self) -> None:
+        followed: dict[str, Lease] = {}
+        positions: dict[str, bytes] = {keys.WAKE: self._woken_at}
+        for lease in self._leases.all():
+            if not lease.handing_over:
+                inbox, frames = keys.inbox(lease.session), keys.frames(lease.session)
+                followed |= {inbox: lease, frames: lease}
+                positions |= {inbox: lease.inbox_from, frames: lease.frames_from}
+        reply = self._client.xread(positions, block=READ_MILLISECONDS)
+        for name, entries in reply:
+            stream = name.decode()
+            for position, fields in entries:
+                if stream == keys.WAKE:
+                    self._woken_at = position
+                    continue
+                lease, inbox = followed[stream], stream == keys.inbox(followed[stream].session)
+                self._receive(lease, fields.get(keys.FIELD, b""), is_order=inbox)
+                if inbox:
+                    lease.inbox_from = position
+                else:
+                    lease.frames_from = position
+
+    def _receive(self, lease: Lease, data: bytes, *, is_order: bool) -> None:
+        try:
+            message = decode_to_worker(data) if is_order else decode_frame(data)
+        except MalformedMessage as error:
+            log.warning("%.8s: left out a message that is none of ours: %s", lease.session, error)
+            return
+        if message.session != lease.session or lease.session not in self._leases:
+            return
+        if is_order:
+            self._mailbox.put(message)  # type: ignore[arg-type]  # by is_order
+        else:
+            self._mailbox.put_frame(message)  # type: ignore[arg-type]
+
+
+def _newest(client: "Redis", stream: str) -> bytes:
+    """The id after which to read: what was said before is for nobody here."""
+    entries = client.xrevrange(stream, count=1)
+    return bytes(entries[0][0]) if entries else b"0"

@@ -1,0 +1,86 @@
+"""What a worker does on the broker in one step, as Lua that the broker runs.
+
+A lease is the value of `lookback:owner:{session}`: the worker's name and a fencing token, which is
+greater for every owner that a session has had. A worker that was stopped and goes on after its
+lease was given away still believes in it; so whatever it writes is written only where the lease
+is still its own, and the broker looks at it in the same step.
+"""
+
+from typing import Final
+
+# Takes a session from the queue. KEYS: queue, owner, fence, alive, free.
+# ARGV: session, worker, prefix of cards, lease in ms, life of the fence in s, 1 to give way.
+# The fencing token; 0 where the session is not to be had, -1 where it is for another worker.
+CLAIM: Final = """
+if redis.call('EXISTS', KEYS[4]) == 0 then
+  redis.call('ZREM', KEYS[1], ARGV[1])
+  return 0
+end
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) or redis.call('EXISTS', KEYS[2]) == 1 then
+  return 0
+end
+if ARGV[6] == '1' then
+  local mine = tonumber(redis.call('ZSCORE', KEYS[5], ARGV[2]) or '-1')
+  local all = redis.call('ZREVRANGE', KEYS[5], 0, -1, 'WITHSCORES')
+  for i = 1, #all, 2 do
+    if tonumber(all[i + 1]) <= mine then break end
+    if redis.call('EXISTS', ARGV[3] .. all[i]) == 1 then return -1 end
+  end
+end
+redis.call('ZREM', KEYS[1], ARGV[1])
+local fence = redis.call('INCR', KEYS[3])
+redis.call('EXPIRE', KEYS[3], ARGV[5])
+redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. fence, 'PX', ARGV[4])
+return fence
+"""
+
+# Extends a lease. KEYS: owner, fence, queue. ARGV: session, lease, fencing token, lease in ms, life
+# of the fence in s. 1 where it is held. A lease that ran out, or that a broker forgot which began
+# anew, is taken again where nobody has had the session since.
+RENEW: Final = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[2] then return 0 end
+if not holder then
+  local newest = redis.call('GET', KEYS[2])
+  if newest and tonumber(newest) ~= tonumber(ARGV[3]) then return 0 end
+  redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[5])
+  redis.call('ZREM', KEYS[3], ARGV[1])
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[4])
+redis.call('EXPIRE', KEYS[2], ARGV[5])
+return 1
+"""
+
+# Writes events. KEYS: owner, events. ARGV: lease, greatest length, life in s, messages.
+# 1, or 0 where the lease is lost and nothing was written.
+WRITE: Final = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+for i = 4, #ARGV do
+  redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'm', ARGV[i])
+end
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+return 1
+"""
+
+# Sets a value. KEYS: owner, key. ARGV: lease, value, life in s. 1, or 0 where the lease is lost.
+STORE: Final = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+return 1
+"""
+
+# Gives a lease up. KEYS: owner, then whatever ends with the session. ARGV: lease.
+# The fence stays for a while, so that no former owner takes the session for its own again.
+RELEASE: Final = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', unpack(KEYS))
+return 1
+"""
+
+# Gives a session to the next worker. KEYS: owner, queue. ARGV: lease, session, turn.
+HAND_OVER: Final = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
+return 1
+"""

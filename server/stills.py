@@ -19,6 +19,11 @@ from server.settings import GatewaySettings
 FORMATS: Final = ("JPEG", "PNG", "WEBP")
 SMALLEST_SIDE: Final = 16
 _WEBP_HEADER_BYTES: Final = 30
+# A scan of 35 bytes is work for all of a picture's pixels; encoders write about ten.
+_MOST_SCANS: Final = 64
+
+# The number of pixels is judged here, by the settings, and before Pillow warns of it.
+Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,8 @@ class Still:
 
 
 def still(data: bytes, settings: GatewaySettings) -> Still:
-    """The picture, not yet decoded. Raises ClientError for one that is too large in bytes or in
-    pixels, too small to show anything, or of another format."""
+    """The picture, not yet decoded. Raises ClientError for one that is too large in bytes, in
+    pixels or in scans, too small to show anything, or of another format."""
     if len(data) > settings.picture_bytes:
         raise _too_many_bytes(settings.picture_bytes)
     try:
@@ -70,6 +75,13 @@ def still(data: bytes, settings: GatewaySettings) -> Still:
         raise ClientError(
             "picture_too_large",
             f"The picture has {width}×{height} pixels; send at most {settings.picture_pixels}.",
+            status=413,
+        )
+    scans = data.count(b"\xff\xda") if data[:2] == b"\xff\xd8" else 1
+    if scans > _MOST_SCANS:
+        raise ClientError(
+            "picture_too_large",
+            f"The JPEG comes in {scans} scans; send at most {_MOST_SCANS}.",
             status=413,
         )
     if min(width, height) < SMALLEST_SIDE:

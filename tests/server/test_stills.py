@@ -3,6 +3,7 @@
 import base64
 import io
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,27 @@ def test_what_cannot_be_used_is_refused_before_it_is_decoded(
     with pytest.raises(ClientError) as refused:
         still(data, LIMITS)
     assert (refused.value.status, refused.value.code) == (status, code)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [(10_000, 10_000), (30_000, 30_000)])
+def test_a_header_that_promises_more_than_pillow_likes_is_refused_in_our_words(
+    size: tuple[int, int],
+) -> None:
+    head = struct.pack(">4sIIBBBBB", b"IHDR", *size, 8, 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+    png += b"\0\0\0\0IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    with pytest.raises(ClientError, match=f"{size[0]}×{size[1]} pixels"):
+        still(png, LIMITS)
+
+
+def test_a_jpeg_of_many_scans_is_refused() -> None:
+    whole = _file("JPEG", progressive=True)
+    last = whole.rindex(b"\xff\xda")
+    many = whole[:last] + whole[last:-2] * 100 + whole[-2:]
+    with pytest.raises(ClientError, match="at most 64") as refused:
+        still(many, LIMITS)
+    assert refused.value.status == 413
 
 
 def test_a_header_that_promises_four_gigapixels_takes_no_memory() -> None:

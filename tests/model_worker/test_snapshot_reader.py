@@ -1,6 +1,5 @@
 """What is no whole and sound snapshot of this model is refused, and harms nothing."""
 
-import json
 import struct
 import tracemalloc
 import zlib
@@ -8,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,20 +14,11 @@ from hypothesis import strategies as st
 
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine
-from model_worker.memory.container import MAGIC, ChunkWriter, SnapshotError
+from model_worker.memory.container import MAGIC, SnapshotError
 from model_worker.memory.pool import PoolFull
 from model_worker.snapshot_header import OPTIONS
+from tests.model_worker.snapshot_files import NOISE, Files, put_together, snapshots, taken_apart
 from tests.model_worker.watching import small, watched
-
-NOISE = list(np.random.default_rng(0).integers(0, 256, (17, 32, 32, 3), dtype=np.uint8))
-Chunks = list[tuple[str, int, bytes]]
-
-
-class Files(dict[str, bytes]):
-    """Snapshots by option; a failed test shows no bytes."""
-
-    def __repr__(self) -> str:
-        return f"<{', '.join(self)}>"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,43 +36,7 @@ def qwen(engines: dict[str, Engine]) -> Engine:
 
 @pytest.fixture(scope="module")
 def whole(qwen: Engine) -> Files:
-    """Snapshots by option, of a session with a frame that waits for its pair."""
-    session = watched(qwen, NOISE, small(qwen, 1))
-    list(session.ask("what is it?", Sampling(max_tokens=4)))
-    made = {option: b"".join(qwen.snapshot(session, option)) for option in OPTIONS}
-    session.close()
-    return Files(made)
-
-
-def taken_apart(data: bytes) -> tuple[dict[str, Any], Chunks]:
-    """The header and the chunks, by docs/snapshots.md alone."""
-    assert data[:8] == b"\x89LBMEM\r\n"
-    version, length = struct.unpack_from("<II", data, 8)
-    assert version == 1
-    header, at = json.loads(data[16 : 16 + length]), 16 + length
-    check = zlib.crc32(data[:at])
-    chunks = []
-    while at < len(data):
-        assert struct.unpack_from("<I", data, at) == (check,)
-        tag, index, length = struct.unpack_from("<4sIQ", data, at + 4)
-        body = data[at + 20 : at + 20 + length]
-        check = zlib.crc32(data[at + 4 : at + 20 + length], check)
-        at += 20 + length
-        chunks.append((tag.decode(), index, body))
-        if tag == b"END ":
-            assert struct.unpack_from("<I", data, at) == (check,)
-            at += 4
-    return header, chunks[:-1]
-
-
-def put_together(header: dict[str, Any], chunks: Chunks) -> bytes:
-    """A file whose checksums are right, whatever it says."""
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False)
-    writer = ChunkWriter()
-    pieces = [*writer.start(text.encode())]
-    for tag, index, body in chunks:
-        pieces += writer.chunk(tag, index, [body])
-    return b"".join([*pieces, *writer.end()])
+    return snapshots(qwen)
 
 
 def refused(engine: Engine, data: bytes) -> str:

@@ -1,4 +1,9 @@
 # Every part of the service; docker-compose.yml says which one a container runs.
+# A container listens on all its addresses, so it wants API keys (docs/security.md), in a folder:
+#   docker run --rm -v ./keys:/keys lookback keys create NAME --file /keys/keys.json
+#   docker run -p 8400:8400 -v ./keys:/keys -e LOOKBACK_API_KEYS_FILE=/keys/keys.json lookback
+# or, where only this machine reaches it:
+#   docker run -p 127.0.0.1:8400:8400 -e LOOKBACK_PUBLISHED_HOST=127.0.0.1 lookback
 # Without a GPU: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu
 FROM python:3.12-slim
 ARG TORCH_INDEX=""

@@ -11,7 +11,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ServeSettings(BaseSettings):
     """One machine's service. broker_url None: an embedded broker."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOKBACK_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LOOKBACK_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     broker_url: str | None = None
     host: str = "127.0.0.1"
@@ -32,7 +34,9 @@ class ServeSettings(BaseSettings):
 class KeysSettings(BaseSettings):
     """Where `lookback keys` keeps them; None: in the user's own folder for settings."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOKBACK_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LOOKBACK_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     api_keys_file: Path | None = None
 

@@ -34,10 +34,14 @@ SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 class AccessSettings(BaseSettings):
     """Where a gateway listens, whom it lets in, and what one of them may take."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOKBACK_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LOOKBACK_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     host: str = "127.0.0.1"
     """Another address than this machine's own (127.0.0.1, ::1) wants api_keys_file, too."""
+    published_host: str | None = None
+    """The address of a container's published port: judged in the place of host."""
     api_keys_file: Path | None = None
     """The API keys (`lookback keys`); with it, whoever has none is turned away."""
     insecure: bool = False

@@ -19,9 +19,10 @@ class ExposedError(ValueError):
 def check_exposure(settings: AccessSettings) -> None:
     """Raises ExposedError where other machines could use the gateway and nobody has said that they
     may."""
-    if settings.api_keys_file is None and not settings.insecure and not is_loopback(settings.host):
+    host = settings.published_host or settings.host
+    if settings.api_keys_file is None and not settings.insecure and not is_loopback(host):
         raise ExposedError(
-            f"Listening on {settings.host or 'all addresses'} would let everybody who reaches it "
+            f"Listening on {host or 'all addresses'} would let everybody who reaches it "
             "watch and ask: make keys (`lookback keys create NAME`) and name their file in "
             "LOOKBACK_API_KEYS_FILE, or set LOOKBACK_INSECURE=1 where the network is all yours."
         )

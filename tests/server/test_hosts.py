@@ -38,6 +38,9 @@ def test_only_this_machine_reaches_loopback(host: str, own: bool) -> None:
         check_exposure(AccessSettings(host=host))
     assert "\n" not in str(refused.value)
     check_exposure(AccessSettings(host=host, insecure=True))
+    check_exposure(AccessSettings(host=host, published_host="127.0.0.1"))
+    with pytest.raises(ExposedError):
+        check_exposure(AccessSettings(published_host=host or "0.0.0.0"))
     check_exposure(AccessSettings(host=host, api_keys_file=Path("keys.json")))
 
 

@@ -1,13 +1,8 @@
 """Real programs send RTP: ffmpeg and GStreamer, by the commands in the documentation."""
 
 import asyncio
-import os
-import re
 import shutil
-import signal
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,14 +14,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.server.programs import dies_with, missing
+from tests.server.rtp_commands import BLOCKS, documented, running
 from tests.server.rtp_relay import Relay
 from tests.server.rtp_stream import picture
 
-DOCS = Path(__file__).parent.parent.parent / "docs" / "cameras.md"
 SIZE = (320, 240)
-SECTION = DOCS.read_text().partition("\n## RTP:")[2].partition("\n## ")[0]
-BLOCKS = re.findall(r"```sh\n(.*?)```", SECTION, flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -44,31 +36,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
             output.mux(video.encode(frame))
         output.mux(video.encode())
     return path
-
-
-@contextmanager
-def _running(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process group of its own, which ends with this."""
-    if (name := shutil.which(command[0])) is None:
-        missing(f"{command[0]} is not installed")
-    log = (folder / "said").open("wb")
-    process = subprocess.Popen(
-        [name, *command[1:]],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-        start_new_session=True,
-        preexec_fn=dies_with(os.getpid()),
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        log.close()
 
 
 def _camera(url: str, session: str) -> dict[str, Any]:
@@ -90,21 +57,14 @@ async def test_the_documented_commands_work(
     block: str,
 ) -> None:
     assert block.count("\n") <= 5
-    for program in re.findall(r"\b(curl|ffmpeg|gst-launch-1\.0)\b", block):
-        if shutil.which(program) is None:
-            missing(f"{program} is not installed: apt-get install curl ffmpeg gstreamer1.0-tools")
     url = serve(fps=5)
     session = tools.new_session(url)
     shutil.copy(clip, tmp_path / "clip.mp4")
-    command = block.replace("http://127.0.0.1:8400", url).replace("/ID/", f"/{session}/")
-    command = command.replace(
-        "v4l2src", "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240"
-    )
-    with _running(["bash", "-euo", "pipefail", "-c", command], tmp_path) as process:
+    with running(documented(block, url, session), tmp_path) as process:
         await tools.eventually(lambda: len(_seen(worker, session)) > 3, 30)
         camera = await asyncio.to_thread(_camera, url, session)
         assert camera["state"] == "live" and camera["message"] == ""
-        if "ffmpeg" in block:  # the file ends, and says goodbye
+        if block is BLOCKS[0]:  # the file ends, and says goodbye
             assert await asyncio.to_thread(process.wait, 20) == 0
             await tools.eventually(lambda: _camera(url, session)["state"] == "gone", 5)
             camera = await asyncio.to_thread(_camera, url, session)
@@ -128,7 +88,7 @@ async def test_nothing_is_smeared_on_a_bad_way(
     with Relay(opened["port"], seed=5) as relay:
         command = f"ffmpeg -re -i {clip} -an -c:v copy -bsf:v h264_mp4toannexb -f rtp"
         to = f"rtp://127.0.0.1:{relay.port}?pkt_size=800"
-        with _running([*command.split(), to], tmp_path) as process:
+        with running([*command.split(), to], tmp_path) as process:
             assert await asyncio.to_thread(process.wait, 30) == 0
     counters = (await asked.get(f"/rtp/{opened['id']}")).json()["counters"]
     await asked.aclose()
@@ -155,7 +115,7 @@ async def test_a_sender_is_killed_and_started_again(
     command = f"ffmpeg -re -i {clip} -an -c:v libx264 -tune zerolatency -g 15 -f rtp {to}".split()
     for _ in range(2):
         before = len(_seen(worker, session))
-        with _running(command, tmp_path):
+        with running(command, tmp_path):
             await tools.eventually(lambda: len(_seen(worker, session)) > before + 3, 20)  # noqa: B023
         await tools.eventually(lambda: _camera(url, session)["state"] == "stalled", 5)
     times = [frame.timestamp for frame in _seen(worker, session)]

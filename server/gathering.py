@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 # A keyframe of a large picture comes at once; Linux's own default holds 150 packets of it.
 _BUFFER_BYTES: Final = 2**20
+_STUN: Final = 3
 
 _all_addresses = aioice.ice.get_host_addresses
 
@@ -46,6 +47,18 @@ def confine(peer: RTCPeerConnection, ports: PortRange | None) -> None:
         connection.get_component_candidates = _Gathering(connection, ports)
 
 
+class _Way(StunProtocol):
+    """A socket of a connection. Media comes a hundred times a second and is told from STUN by its
+    first byte (RFC 7983, section 7); aioice tries to read each packet as STUN first."""
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        assert isinstance(data, bytes)
+        if data and data[0] > _STUN:
+            self.receiver.data_received(data, self.local_candidate.component)
+        else:
+            super().datagram_received(data, addr)
+
+
 class _Gathering:
     """In the place of aioice's own, which takes whatever port the system gives."""
 
@@ -58,7 +71,7 @@ class _Gathering:
         """A candidate for each address of ours that has a free port."""
         candidates = []
         for opened in self._sockets(addresses):
-            protocol = await listen(lambda: StunProtocol(self._connection), opened)
+            protocol = await listen(lambda: _Way(self._connection), opened)
             host, port = address_of(opened)
             protocol.local_candidate = Candidate(
                 foundation=candidate_foundation("host", "udp", host),

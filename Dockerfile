@@ -1,7 +1,7 @@
 # Every part of the service; docker-compose.yml says which one a container runs.
-# A container listens on all its addresses, so it wants API keys (docs/security.md), in a folder:
-#   docker run --rm -v ./keys:/keys lookback keys create NAME --file /keys/keys.json
-#   docker run -p 8400:8400 -v ./keys:/keys -e LOOKBACK_API_KEYS_FILE=/keys/keys.json lookback
+# A container listens on all its addresses, so it wants API keys (docs/security.md), in a volume:
+#   docker run --rm -v keys:/keys lookback keys create NAME --file /keys/keys.json
+#   docker run -p 8400:8400 -v keys:/keys -e LOOKBACK_API_KEYS_FILE=/keys/keys.json lookback
 # or, where only this machine reaches it:
 #   docker run -p 127.0.0.1:8400:8400 -e LOOKBACK_PUBLISHED_HOST=127.0.0.1 lookback
 # Without a GPU: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -22,7 +22,7 @@ COPY client_web client_web
 COPY clients/js clients/js
 COPY models models
 COPY samples samples
-RUN useradd --create-home lookback && install -d -o lookback /home/lookback/.cache /home/lookback/.cache/huggingface
+RUN useradd --create-home lookback && install -d -o lookback /keys /home/lookback/.cache /home/lookback/.cache/huggingface
 USER lookback
 EXPOSE 8400
 ENTRYPOINT ["lookback"]

@@ -47,11 +47,11 @@ _ORDER_BYTES: Final = 2**24
 
 def run(
     *,
-    streams: Sequence[int] = (1, 2, 4, 8),
+    streams: Sequence[int] = (1, 4, 8),
     fps: Sequence[float] = (30.0, 2.0),
     seconds: float = 6.0,
     rounds: int = 3,
-    warm_up: float = 3.0,
+    warm_up: float = 2.0,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """seconds: of each side in each round; warm_up: seconds of each side at each point before.

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import re
 import ssl
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +195,27 @@ def test_it_stands_alone() -> None:
     ours = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert {"server", "model_worker", "messages", "broker", "lookback"} <= ours
     assert not loaded & (ours | {"numpy", "av", "PIL", "aiortc", "torch"})
+
+
+def test_it_is_packed_alone_and_with_the_service() -> None:
+    alone, service = (
+        tomllib.loads((ROOT / folder / "pyproject.toml").read_text())
+        for folder in ("clients/python", ".")
+    )
+    [package] = alone["tool"]["setuptools"]["packages"]
+    assert package in service["tool"]["setuptools"]["packages"]
+    assert service["tool"]["setuptools"]["package-dir"][package] == f"clients/python/{package}"
+    for typed in (alone, service):
+        assert "py.typed" in typed["tool"]["setuptools"]["package-data"][package]
+    assert alone["project"]["version"] == service["project"]["version"]
+    extras = alone["project"]["optional-dependencies"]
+    needed = {*alone["project"]["dependencies"], *extras["video"], *extras["webrtc"]}
+    have = {name(wanted) for wanted in service["project"]["dependencies"]}
+    assert {name(wanted) for wanted in needed} - {"lookback-client"} <= have
+
+
+def name(requirement: str) -> str:
+    return re.split(r"[\[<>=]", requirement)[0]
 
 
 def test_a_token_is_not_shown() -> None:

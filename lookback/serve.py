@@ -87,7 +87,11 @@ class Supervisor:
         self.url = f"{self._settings.scheme}://{self._settings.reachable_host}:{port}"
         broker_url = self._settings.broker_url or self._embedded()
         connect(broker_url).close()
-        environment = {"LOOKBACK_BROKER_URL": broker_url, "LOOKBACK_PORT": str(port)}
+        environment = {
+            "LOOKBACK_BROKER_URL": broker_url,
+            "LOOKBACK_HOST": self._settings.host,
+            "LOOKBACK_PORT": str(port),
+        }
         for name in ("gateway", "worker"):
             self.parts[name] = Part(name, [name], environment, self._say)
         self._tasks = [asyncio.create_task(part.run()) for part in self.parts.values()]

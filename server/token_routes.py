@@ -4,6 +4,7 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from server.access import Caller, allowed
@@ -14,7 +15,13 @@ from server.replies import ClientSecret, IceServers, Token, replying
 from server.scopes import SCOPES, Scope
 from server.sessions import Sessions
 
-router = APIRouter()
+
+def _never_kept(response: Response) -> None:
+    """What is handed out is nobody else's, and no cache's."""
+    response.headers["Cache-Control"] = "no-store"
+
+
+router = APIRouter(dependencies=[Depends(_never_kept)])
 
 Manager = Annotated[Caller, Depends(allowed("manage"))]
 Publisher = Annotated[Caller, Depends(allowed("publish"))]

@@ -28,7 +28,7 @@ def test_a_token_is_good_for_its_session_and_its_scopes(gateway: Keyed) -> None:
     with gateway.http() as http:
         wanted = {"scopes": ["ask"], "expires_in": 60}
         reply = http.post(f"/v1/sessions/{session}/tokens", json=wanted)
-        assert reply.status_code == 201
+        assert (reply.status_code, reply.headers["cache-control"]) == (201, "no-store")
         made = reply.json()
         assert set(made) == {"token", "expires_at", "scopes", "session"}
         assert made["scopes"] == ["ask"] and made["session"] == session
@@ -143,7 +143,7 @@ def test_ice_servers_are_for_those_who_publish(gateway: Keyed) -> None:
     for name in ("all", gateway.token(gateway.session(), scopes=["publish"])):
         with gateway.http(name) as http:
             reply = http.get("/v1/ice-servers")
-        assert reply.status_code == 200
+        assert (reply.status_code, reply.headers["cache-control"]) == (200, "no-store")
         told.append(reply.json())
     (server,) = told[0]["ice_servers"]
     expires_at, _, who = server["username"].partition(":")

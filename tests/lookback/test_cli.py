@@ -18,7 +18,7 @@ def run(*arguments: str, **variables: str) -> tuple[int, str]:
 def test_every_command_is_listed() -> None:
     status, text = run("--help")
     assert status == 0
-    for name in ("serve", "gateway", "worker", "ask", "demo", "models", "bench"):
+    for name in ("serve", "gateway", "worker", "ask", "demo", "models", "bench", "keys"):
         assert name in text
 
 
@@ -34,6 +34,14 @@ def test_every_command_is_listed() -> None:
         (["worker"], {"LOOKBACK_ATTENTION": "fast"}, "LOOKBACK_ATTENTION='fast'"),
         (["worker"], {"LOOKBACK_QUANTIZATION": "int3"}, "LOOKBACK_QUANTIZATION"),
         (["bench", "nothing"], {}, "no benchmark 'nothing'"),
+        (["gateway"], {"LOOKBACK_ICE_SERVERS": "[s3cret"}, "LOOKBACK_ICE_SERVERS is no JSON"),
+        (["serve"], {"LOOKBACK_TOKEN_SECRET": "s3cret"}, "LOOKBACK_TOKEN_SECRET: "),
+        (
+            ["gateway"],
+            {"LOOKBACK_ICE_SERVERS": '[{"urls": ["turn:x"], "password": "s3cret"}]'},
+            "LOOKBACK_ICE_SERVERS_0_PASSWORD: ",
+        ),
+        (["gateway"], {"LOOKBACK_TURN_URLS": "turn:x"}, "LOOKBACK_TURN_SECRET"),
     ],
 )
 def test_refusals_name_what_to_change(
@@ -42,7 +50,7 @@ def test_refusals_name_what_to_change(
     status, text = run(*arguments, **variables)
     assert status != 0
     assert words in " ".join(text.split())
-    assert "Traceback" not in text
+    assert "Traceback" not in text and "s3cret" not in text
 
 
 def test_the_gateways_process_never_loads_torch() -> None:

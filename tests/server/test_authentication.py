@@ -9,12 +9,17 @@ import httpx
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from fastapi.routing import APIRoute, APIWebSocketRoute
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from server.access import SUBPROTOCOL_KEY, allowed
+from server.authentication import Authentication, Door
+from server.limits import Limits
+from server.settings import GatewaySettings
 from tests.server.clients import MovingPicture, data_url, picture
-from tests.server.keyed import Keyed, bearer, keyed
+from tests.server.keyed import Keyed, bearer, keyed, made
 from tests.server.routing import routes
 
 OFFER = {"sdp": "v=0", "type": "offer"}
@@ -338,3 +343,50 @@ async def test_whip_from_its_beginning_to_its_end_with_a_token(
                 assert (await call("DELETE", location, headers, "")).status_code == ended
     finally:
         await peer.close()
+
+
+_HEADERS = st.sampled_from([b"authorization", b"sec-websocket-protocol", b"origin", b"host"])
+_VALUES = st.binary(max_size=80) | st.sampled_from(
+    [b"Bearer x", b"realtime, openai-insecure-api-key.", b"openai-insecure-api-key.x,,", b"Bearer "]
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+@given(
+    kind=st.sampled_from(["http", "websocket"]),
+    headers=st.lists(st.tuples(_HEADERS, _VALUES), max_size=4),
+    query=st.binary(max_size=60) | st.sampled_from([b"token=%ff", b"a=lb_%00", b"&;=", b"key"]),
+    path=st.sampled_from(["/v1/", "/v1/models", "/whip/x", "/V1/models", "/v1/\udcff"]),
+)
+def test_nonsense_is_turned_away_and_breaks_nothing(
+    door: Door, kind: str, headers: Any, query: bytes, path: str
+) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": f"{kind}.connect" if kind == "websocket" else "http.request"}
+
+    scope: Any = {"type": kind, "method": "POST", "path": path, "query_string": query,
+                  "headers": headers, "client": ("127.0.0.1", 1), "extensions": {}}  # fmt: skip
+    asyncio.run(door(scope, receive, send))
+    if path.startswith("/V1"):
+        assert scope["state"]["caller"] is None  # no route is there, and none would have a caller
+    else:
+        assert "caller" not in scope.get("state", {})
+        assert sent[0].get("status", 401) in (400, 401, 429)
+        assert kind == "http" or sent[-1]["type"] == "websocket.close"
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Door:
+    path = tmp_path_factory.mktemp("door") / "keys.json"
+    made(path, "one")
+    wanted = GatewaySettings(api_keys_file=path)
+    limits = Limits(wanted)
+
+    async def inside(*_: Any) -> None: ...
+
+    return Door(inside, Authentication(wanted, limits), limits)

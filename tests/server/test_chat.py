@@ -1,41 +1,18 @@
 """Chat completions and models through OpenAI's own client, over a real gateway."""
 
 import asyncio
-import base64
 import gc
-import io
-import json
 from typing import Any
 
 import httpx
-import numpy as np
 import openai
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from openai import AsyncOpenAI, BadRequestError, NotFoundError, RateLimitError
-from openai.types.chat import ChatCompletionMessageParam
-from PIL import Image
+from openai import BadRequestError, NotFoundError
 
 from messages.questions import Ask, Cancel
-from server.chat import ChatRequest
 from server.completion import Completion
-
-PATH = "/v1/chat/completions"
-
-
-def client_of(url: str) -> AsyncOpenAI:
-    return AsyncOpenAI(base_url=f"{url}/v1", api_key="sk-none", max_retries=0)
-
-
-def user(text: Any) -> list[ChatCompletionMessageParam]:
-    return [{"role": "user", "content": text}]
-
-
-def picture() -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+from tests.server.chat_client import PATH, client_of, user
+from tests.server.clients import data_url
 
 
 async def test_an_answer_comes_whole(gateway: str, worker: Any, seen: str) -> None:
@@ -116,7 +93,7 @@ async def test_the_sessions_websockets_hear_it_too(gateway: str, seen: str, tool
 async def test_a_picture_comes_with_the_question(gateway: str, worker: Any, tools: Any) -> None:
     session = tools.new_session(gateway)
     content = [
-        {"type": "image_url", "image_url": {"url": picture()}},
+        {"type": "image_url", "image_url": {"url": data_url()}},
         {"type": "text", "text": "what is this?"},
     ]
     async with client_of(gateway) as client:
@@ -157,18 +134,6 @@ async def test_a_stream_that_is_closed_midway_is_cancelled(
     await tools.eventually(lambda: worker.of(Cancel, seen), 5)
 
 
-async def test_an_answer_that_fails_is_an_error(gateway: str, seen: str) -> None:
-    async with client_of(gateway) as client:
-        with pytest.raises(openai.InternalServerError, match="It broke") as failed:
-            await client.chat.completions.create(model=seen, messages=user("fail"))
-        assert failed.value.status_code == 503 and failed.value.code == "answer_failed"
-        with pytest.raises(openai.APIError, match="It broke"):
-            async for _ in await client.chat.completions.create(
-                model=seen, messages=user("fail"), stream=True
-            ):
-                pass
-
-
 async def test_the_end_of_the_session_ends_the_answer(
     gateway: str, worker: Any, seen: str, tools: Any
 ) -> None:
@@ -180,86 +145,6 @@ async def test_the_end_of_the_session_ends_the_answer(
         await http.delete(f"{gateway}/v1/sessions/{seen}")
         with pytest.raises(openai.InternalServerError, match="closed"):
             await asking
-
-
-async def test_too_many_questions_are_told_to_come_back(
-    serve: Any, worker: Any, tools: Any
-) -> None:
-    gateway = serve(queued_questions=0)
-    session = tools.new_session(gateway)
-    async with tools.sending(gateway, session), client_of(gateway) as client:
-        await tools.eventually(lambda: any(f.session == session for f in worker.frames))
-        slow = await client.chat.completions.create(
-            model=session, messages=user("slowly, please"), stream=True
-        )
-        with pytest.raises(RateLimitError) as refused:
-            await client.chat.completions.create(model=session, messages=user("me too"))
-        assert refused.value.code == "too_many_questions"
-        assert int(refused.value.response.headers["retry-after"]) >= 1
-        await slow.close()
-
-
-@pytest.mark.parametrize(
-    ("wanted", "code", "param"),
-    [
-        ({"messages": []}, "invalid_request", "messages"),
-        ({"messages": user(" ")}, "empty_question", "item.content"),
-        ({"messages": user("x" * 5000)}, "question_too_long", "item.content"),
-        ({"messages": [{"role": "assistant", "content": "hi"}]}, "no_question", "messages"),
-        (
-            {"messages": [{"role": "system", "content": "Shout."}, *user("hi")]},
-            "session_fixed",
-            "messages",
-        ),
-        ({"n": 2}, "invalid_request", "n"),
-        ({"max_tokens": 0}, "invalid_request", "max_tokens"),
-        ({"temperature": 3}, "invalid_request", "temperature"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "invalid_request", "tools"),
-        ({"logprobs": True}, "invalid_request", "logprobs"),
-        ({"response_format": {"type": "json_object"}}, "invalid_request", "response_format.type"),
-        ({"stop": ["a", "b", "c", "d", "e"]}, "invalid_request", None),
-    ],
-)
-async def test_what_cannot_be_answered_is_refused(
-    gateway: str, seen: str, wanted: dict[str, Any], code: str, param: str | None
-) -> None:
-    async with client_of(gateway) as client:
-        with pytest.raises(BadRequestError) as refused:
-            await client.chat.completions.create(
-                **{"model": seen, "messages": user("hi"), **wanted}
-            )
-    assert refused.value.code == code, refused.value.message
-    if param is not None:
-        assert refused.value.param == param
-
-
-async def test_a_body_that_is_no_json_is_a_bad_request(gateway: str) -> None:
-    async with httpx.AsyncClient() as client:
-        for body in (b"", b"{", b"[]", b'{"model": "\\ud800", "messages": []}', b"\xff"):
-            reply = await client.post(
-                f"{gateway}{PATH}", content=body, headers={"Content-Type": "application/json"}
-            )
-            assert reply.status_code == 400, reply.text
-            assert set(reply.json()["error"]) == {"type", "code", "message", "param"}
-
-
-async def test_half_a_character_is_refused_and_the_session_goes_on(gateway: str, seen: str) -> None:
-    body = {"model": seen, "messages": user("half a pair: \ud83d")}
-    headers = {"Content-Type": "application/json"}
-    async with httpx.AsyncClient() as client:
-        content = json.dumps(body).encode()
-        reply = await client.post(f"{gateway}{PATH}", content=content, headers=headers)
-        assert reply.status_code == 400 and reply.json()["error"]["param"] == "messages.0.content"
-        reply = await client.post(f"{gateway}{PATH}", json=body | {"messages": user("a whole one")})
-    assert reply.json()["choices"][0]["message"]["content"] == "a whole one"
-
-
-async def test_before_the_first_picture_nothing_is_answered(gateway: str, tools: Any) -> None:
-    session = tools.new_session(gateway)
-    async with client_of(gateway) as client:
-        with pytest.raises(BadRequestError) as refused:
-            await client.chat.completions.create(model=session, messages=user("what is it?"))
-    assert refused.value.code == "no_frames_yet"
 
 
 async def test_models_are_those_loaded_and_sessions_are_not_listed(
@@ -282,7 +167,7 @@ async def test_a_session_outlives_its_last_answer_by_the_time_to_ask_again(
     gateway = serve(orphan_seconds=0.2, idle_seconds=2.5)
     session = tools.new_session(gateway)
     content = [
-        {"type": "image_url", "image_url": {"url": picture()}},
+        {"type": "image_url", "image_url": {"url": data_url()}},
         {"type": "text", "text": "what is this?"},
     ]
     async with client_of(gateway) as client:
@@ -308,35 +193,6 @@ async def test_a_stream_that_waits_says_so(
                     await slow.close()
     lines = [line for line in lines if line]
     assert lines[0] == ": waiting" and lines[-1] == "data: [DONE]"
-
-
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
-    max_leaves=8,
-)
-
-
-def test_no_body_does_any_harm(gateway: str, tools: Any) -> None:
-    session = tools.new_session(gateway)
-    names = [*ChatRequest.model_fields, "other"]
-    good = {"model": session, "messages": user("hi")}
-
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.dictionaries(st.sampled_from(names), _JSON, max_size=4), st.booleans())
-    def post(wanted: dict[str, Any], fill: bool) -> None:
-        body = {**good, **wanted} if fill else wanted
-        try:
-            content = json.dumps(body).encode()
-        except ValueError:
-            return
-        headers = {"Content-Type": "application/json"}
-        reply = client.post(f"{gateway}{PATH}", content=content, headers=headers)
-        assert 400 <= reply.status_code < 500, (body, reply.text)
-        assert set(reply.json()["error"]) == {"type", "code", "message", "param"}
-
-    with httpx.Client(timeout=60) as client:
-        post()
 
 
 async def test_thirty_askers_that_left_midway_leave_nothing(

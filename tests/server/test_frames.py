@@ -22,12 +22,7 @@ from websockets.exceptions import ConnectionClosed
 
 from server.frames import FramesSocket
 from server.server_events import FramesEvent
-
-
-def picture(level: int, kind: str = "JPEG", size: tuple[int, int] = (64, 48)) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.full((size[1], size[0], 3), level, np.uint8)).save(buffer, kind)
-    return buffer.getvalue()
+from tests.server.clients import picture
 
 
 def message(at: float, data: bytes) -> bytes:

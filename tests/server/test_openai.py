@@ -1,13 +1,16 @@
 """OpenAI's Realtime client on the websocket; every event has the type that it expects."""
 
+import asyncio
 import json
 from typing import Any, Literal, get_args
 
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, OpenAI
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import BaseModel
 from websockets.asyncio.client import connect
+
+from tests.server.clients import Client
 
 _EVENTS: dict[str, type[BaseModel]] = {
     get_args(kind.model_fields["type"].annotation)[0]: kind
@@ -99,6 +102,30 @@ async def test_every_event_is_of_its_type(
             assert event["event_id"]
     known = {event["type"] for event in events} & set(_EVENTS)
     assert len(known) == {"completed": 13, "cancelled": 13, "failed": 7}[how], known
+
+
+async def test_the_clients_that_wait_are_answered_too(gateway: str, asker: Client) -> None:
+    def ask() -> list[str]:
+        answers = []
+        with OpenAI(base_url=f"{gateway}/v1", api_key="sk-none") as client:
+            with client.realtime.connect(model=asker.session) as connection:
+                connection.conversation.item.create(item=question("what is it?"))
+                connection.response.create()
+                answers.append("")
+                for event in connection:
+                    if event.type == "response.output_text.delta":
+                        answers[0] += event.delta
+                    elif event.type == "response.done":
+                        break
+            messages: Any = [{"role": "user", "content": "what is it?"}]
+            chat = client.chat.completions
+            whole = chat.create(model=asker.session, messages=messages)
+            answers.append(whole.choices[0].message.content or "")
+            pieces = chat.create(model=asker.session, messages=messages, stream=True)
+            answers.append("".join(p.choices[0].delta.content or "" for p in pieces))
+        return answers
+
+    assert [text.strip() for text in await asyncio.to_thread(ask)] == ["what is it?"] * 3
 
 
 async def test_a_model_that_is_no_session_is_told_as_an_error(gateway: str) -> None:

@@ -82,9 +82,11 @@ async def _points(
 ) -> list[dict[str, Any]]:
     async with AsyncExitStack() as stack:
         progress("starting a gateway, a worker and a bare receiver")
-        sides = await stack.enter_async_context(_sides(url))
+        sides = await stack.enter_async_context(_sides(url, max(streams)))
         points = []
         for rate in fps:
+            progress(f"encoding {rate:g} frames a second")
+            await sides.encode(rate)
             for count in streams:
                 progress(f"{count} × {rate:g} frames a second")
                 async with sides.connected(count, rate):
@@ -188,6 +190,10 @@ class _Sides:
         self._sessions: dict[int, str] = {}
         self._read_to: dict[str, Any] = {}
 
+    async def encode(self, fps: float) -> None:
+        """What the cameras are to send."""
+        await self._senders.order("encode", fps=fps)
+
     @asynccontextmanager
     async def connected(self, count: int, fps: float) -> AsyncIterator[None]:
         """So many cameras on each side."""
@@ -208,12 +214,12 @@ class _Sides:
 
     async def _connect_gateway(self, identity: int, fps: float) -> None:
         reply = await self._client.post("/v1/sessions", json={})
-        session = self._sessions[identity] = reply.raise_for_status().json()["id"]
+        session = self._sessions[identity] = _read(reply)["id"]
         self._read_to[keys.frames(session)] = "0"
         offer = (await self._senders.order("connect", id=identity, fps=fps))["offer"]
         body = {"type": "offer", "sdp": offer}
         reply = await self._client.post(f"/v1/sessions/{session}/offer", json=body)
-        await self._senders.order("answer", id=identity, sdp=reply.raise_for_status().json()["sdp"])
+        await self._senders.order("answer", id=identity, sdp=_read(reply)["sdp"])
 
     async def measure(self, side: _Process, seconds: float) -> tuple[float, list[float]]:
         """Only this side's cameras send: its processor seconds a second, and the ages of the frames
@@ -259,9 +265,13 @@ class _Sides:
 
 
 @asynccontextmanager
-async def _sides(url: str) -> AsyncIterator[_Sides]:
+async def _sides(url: str, sessions: int) -> AsyncIterator[_Sides]:
     port = _free_port()
-    settings = {"LOOKBACK_BROKER_URL": url, "LOOKBACK_PORT": str(port)}
+    settings = {
+        "LOOKBACK_BROKER_URL": url,
+        "LOOKBACK_PORT": str(port),
+        "LOOKBACK_MAX_SESSIONS": str(2 * sessions),  # those before may just be closing
+    }
     async with AsyncExitStack() as stack:
 
         async def start(*command: str) -> _Process:
@@ -278,6 +288,14 @@ async def _sides(url: str) -> AsyncIterator[_Sides]:
         broker = await connect_async(url)
         stack.push_async_callback(broker.aclose)
         yield _Sides(senders, gateway, bare, client, broker)
+
+
+def _read(reply: httpx.Response) -> dict[str, Any]:
+    """Raises RuntimeError for a refusal."""
+    if reply.is_error:
+        raise RuntimeError(f"the gateway refuses: {reply.text}")
+    body: dict[str, Any] = reply.json()
+    return body
 
 
 async def _ready(client: httpx.AsyncClient) -> None:

@@ -1,9 +1,9 @@
 """Cameras over WebRTC that cost little, in a process of their own: VP8 that was encoded before.
 
-`python -m benchmarks.senders` takes a JSON object a line and answers each with one:
-`connect` (`id`, `fps`) with an `offer`; `answer` (`id`, `sdp`); `send` (`ids`: these and no others
-send); `times` with, for each id, `[number of the frame, Unix seconds]` of all that were sent since
-it was last asked; `close` ends all connections.
+`python -m benchmarks.senders` takes a JSON object a line and answers each with one: `encode`
+(`fps`) before anything else of that rate; `connect` (`id`, `fps`) with an `offer`; `answer` (`id`,
+`sdp`); `send` (`ids`: these and no others send); `times` with, for each id, `[number of the frame,
+Unix seconds]` of all that were sent since it was last asked; `close` ends all connections.
 """
 
 import asyncio
@@ -66,6 +66,9 @@ class Senders:
     async def do(self, order: dict[str, Any]) -> dict[str, Any]:
         """Carries out one order."""
         match order["do"]:
+            case "encode":
+                frames = min(MOST, max(2, int(order["fps"] * CLIP_SECONDS)))
+                self._clips[order["fps"]] = clip(order["fps"], frames)
             case "connect":
                 return {"offer": await self._offer(order["id"], order["fps"])}
             case "answer":
@@ -86,9 +89,6 @@ class Senders:
         return {}
 
     async def _offer(self, identity: int, fps: float) -> str:
-        if fps not in self._clips:
-            frames = min(MOST, max(2, int(fps * CLIP_SECONDS)))
-            self._clips[fps] = await asyncio.to_thread(clip, fps, frames)
         peer = self._peers[identity] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         track = self._tracks[identity] = ClipTrack(self._clips[fps], fps)
         track.going.set()

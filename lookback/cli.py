@@ -166,6 +166,7 @@ def demo(
     from lookback.demo import run as play
 
     os.environ.setdefault("LOOKBACK_LOG_LEVEL", "warning")  # the parts' logs would tear the bar
+    os.environ.pop("LOOKBACK_API_KEYS_FILE", None)  # its service is its own, on this machine
     try:
         passed = asyncio.run(play(clip, json_wanted=json))
     except DemoError as error:

@@ -96,6 +96,7 @@ class Supervisor:
             "LOOKBACK_DRAIN_SECONDS": "2",
             **os.environ,
             "LOOKBACK_BROKER_URL": broker_url,
+            "LOOKBACK_HOST": self._settings.host,
             "LOOKBACK_PORT": str(port),
         }
         for name in ("gateway", "worker"):

@@ -23,6 +23,7 @@ from server.chat_routes import router as chat_router
 from server.documents import add_documents
 from server.errors import ClientError, invalid_request
 from server.guard import Guard
+from server.heads import LimitedHttp
 from server.hosts import ExposedError, Hosts, check_exposure
 from server.ice import IceServers
 from server.limits import Limits
@@ -121,8 +122,17 @@ def run(settings: GatewaySettings) -> None:
         raise GatewayError(str(error)) from error
     app = create_app(settings)
     connect(settings.broker_url).close()  # so that a wrong address is one line and no traceback
-    config = uvicorn.Config(
+    with _listening(settings) as listener:
+        scheme = "https" if settings.ssl_certfile else "http"
+        log.info("listening on %s://%s:%d", scheme, settings.host, listener.getsockname()[1])
+        uvicorn.Server(served(app, settings)).run(sockets=[listener])
+
+
+def served(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
+    """How the application meets the network."""
+    return uvicorn.Config(
         app,
+        http=LimitedHttp,
         # Its access lines hold session ids, which open sessions: they stay out of logs.
         log_level="warning",
         access_log=False,
@@ -134,10 +144,6 @@ def run(settings: GatewaySettings) -> None:
         ws_ping_timeout=_PONG_SECONDS,
         timeout_graceful_shutdown=3,
     )
-    with _listening(settings) as listener:
-        scheme = "https" if settings.ssl_certfile else "http"
-        log.info("listening on %s://%s:%d", scheme, settings.host, listener.getsockname()[1])
-        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _listening(settings: GatewaySettings) -> socket.socket:

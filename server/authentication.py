@@ -132,16 +132,15 @@ class Door:
 
     def _let_in(self, scope: AsgiScope) -> Caller | None:
         """Raises ClientError."""
-        headers = Headers(scope=scope)
-        guarded = scope["path"].startswith(_GUARDED)
-        if guarded:
-            _check_query(scope["query_string"])
+        if not scope["path"].startswith(_GUARDED):
+            return None  # the page; what a proxy asked for before it is no concern of ours
+        _check_query(scope["query_string"])
         host = scope["client"][0] if scope.get("client") else "unknown"
-        said = _credentials(headers) if self._authentication.on else None
+        said = _credentials(Headers(scope=scope)) if self._authentication.on else None
         caller = self._authentication.caller(said, network(host))
-        if caller is not None and guarded:
+        if caller is not None:
             self._limits.request(caller.party)
-        if caller is None and guarded and not _only_asks_how(scope):
+        elif not _only_asks_how(scope):
             raise missing_credentials()
         return caller
 

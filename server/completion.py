@@ -60,11 +60,17 @@ class Completion:
         where it fails."""
         told = aiter(self._subscription)
         following = asyncio.ensure_future(anext(told))
+        quiet_since = time.monotonic()
         try:
             while True:
-                await asyncio.wait({following}, timeout=_SIGN_OF_LIFE_SECONDS)
-                if not following.done():
+                # Others' answers may be written all the while.
+                left = quiet_since + _SIGN_OF_LIFE_SECONDS - time.monotonic()
+                if left <= 0:
                     yield None
+                    quiet_since = time.monotonic()
+                    continue
+                await asyncio.wait({following}, timeout=left)
+                if not following.done():
                     continue
                 event = following.result()
                 response = event.get("response", {})
@@ -76,6 +82,7 @@ class Completion:
                         yield event
                         return
                     yield event
+                    quiet_since = time.monotonic()
                 following = asyncio.ensure_future(anext(told))
         except StopAsyncIteration:
             raise _failed("The answer was read too slowly, or the session was closed.") from None

@@ -11,6 +11,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from server.access import SUBPROTOCOL, SUBPROTOCOL_KEY
 from server.chat import ChatChunk
 from server.events import ClientEvent
 from server.replies import REPLIES
@@ -24,6 +25,10 @@ _FASTAPIS_OWN: Final = ("HTTPValidationError", "ValidationError")
 _DESCRIPTION: Final = (
     "Ask a live camera about anything it has seen. Sessions and cameras over HTTP, questions and "
     "answers over a websocket or by chat completions. docs/api.md explains what stands here."
+)
+_CREDENTIALS: Final = (
+    "An API key or a session's token, where the gateway asks for one. Browsers offer it as the "
+    f"subprotocol `{SUBPROTOCOL_KEY}…`, beside `{SUBPROTOCOL}`. docs/security.md explains both."
 )
 
 Document = dict[str, Any]
@@ -76,7 +81,13 @@ def asyncapi() -> Document:
         "asyncapi": "3.0.0",
         "info": {"title": "Lookback", "version": _VERSION, "description": _DESCRIPTION},
         "defaultContentType": "application/json",
-        "servers": {"local": {"host": "127.0.0.1:8400", "protocol": "ws"}},
+        "servers": {
+            "local": {
+                "host": "127.0.0.1:8400",
+                "protocol": "ws",
+                "security": [_of("securitySchemes", "Bearer")],
+            }
+        },
         "channels": {
             "realtime": {
                 "address": "/v1/realtime",
@@ -98,7 +109,13 @@ def asyncapi() -> Document:
             "watch": _operation("receive", "frames", ["Frame"]),
             "acknowledge": _operation("send", "frames", back),
         },
-        "components": {"messages": messages, "schemas": _plain(_schemas(*everything))},
+        "components": {
+            "messages": messages,
+            "schemas": _plain(_schemas(*everything)),
+            "securitySchemes": {
+                "Bearer": {"type": "http", "scheme": "bearer", "description": _CREDENTIALS}
+            },
+        },
     }
 
 

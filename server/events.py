@@ -130,6 +130,32 @@ _KNOWN: Final = (
     "lookback.memory.describe",
 )
 
+# Of the Realtime API, but not for a conversation of text with a camera's memory.
+_UNSUPPORTED: Final = (
+    ("input_audio_buffer.", "sound is not listened to; ask in text (input_text)."),
+    ("output_audio_buffer.", "answers are text; response.cancel stops one."),
+    ("conversation.item.truncate", "answers are text; response.cancel stops one."),
+    (
+        "conversation.item.delete",
+        "what was said is part of the session's memory, which cannot forget a single turn; the "
+        "oldest go first. A new session (POST /v1/sessions) begins without any.",
+    ),
+    (
+        "conversation.item.retrieve",
+        "items are not kept to be read again; conversation.item.done and response.output_item.done "
+        "tell each when it is complete, and `after` in the address repeats them.",
+    ),
+    ("transcription_session.", "sound is not listened to; ask in text (input_text)."),
+)
+_HINTS: Final = {
+    "response.conversation": " Every answer is part of the session's conversation.",
+    "response.input": " Questions come by conversation.item.create; leave it out.",
+    "response.tools": " No tools can be called from here; leave them out.",
+    "session.tools": " No tools can be called from here; leave them out.",
+    "session.audio": " Sound is not listened to, and answers are text; leave it out.",
+    "item.role": " Only the user asks; instructions are given to POST /v1/sessions.",
+}
+
 
 def event_id_of(text: str) -> str | None:
     """The event's own id, for the error about it, where one can be read at all."""
@@ -153,6 +179,9 @@ def parse(text: str, longest: int = MESSAGE_BYTES) -> ClientEvent:
         raise ClientError("invalid_json", f"An event is one JSON object: {error}.") from error
     if not isinstance(raw, dict) or not isinstance(raw.get("type"), str):
         raise ClientError("invalid_event", "An event is a JSON object with a type.", param="type")
+    unsupported = next((why for name, why in _UNSUPPORTED if raw["type"].startswith(name)), None)
+    if unsupported is not None:
+        raise ClientError("unsupported_event", f"{raw['type'][:80]}: {unsupported}", param="type")
     if raw["type"] not in _KNOWN:
         raise ClientError(
             "unknown_event_type",
@@ -164,9 +193,9 @@ def parse(text: str, longest: int = MESSAGE_BYTES) -> ClientEvent:
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         param = where.strip("`").removeprefix("$.") or None
-        raise ClientError(
-            "invalid_event", f"{what}{f' at {param}' if param else ''}.", param=param
-        ) from error
+        place = f" at {param}" if param else ""
+        hint = _HINTS.get((param or "").partition("[")[0], "")
+        raise ClientError("invalid_event", f"{what}{place}.{hint}", param=param) from error
     if size > MESSAGE_BYTES and not (isinstance(event, ItemCreate) and event.item.pictures):
         raise _too_large(MESSAGE_BYTES)
     return event

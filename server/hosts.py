@@ -51,7 +51,9 @@ class Hosts:
     """
 
     def __init__(self, host: str, names: Iterable[str]) -> None:
-        self._names = {name.lower().rstrip(".") for name in (_OWN, host, *names)}
+        machine = socket.gethostname()
+        ours = (_OWN, host, machine, f"{machine}.local")
+        self._names = {name.lower().rstrip(".") for name in (*ours, *names)}
 
     def check(self, header: str | None) -> None:
         """A request's `Host`. Raises ClientError (403); programs that name none may pass."""

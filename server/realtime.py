@@ -40,7 +40,8 @@ async def converse(
     except ClientError as error:
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may have gone
             await say(websocket, {"event_id": "event_0", **error_event(error, None)})
-            await websocket.close(UNKNOWN_SESSION, "unknown session")
+            unknown = error.status == 404
+            await websocket.close(UNKNOWN_SESSION if unknown else _TRY_AGAIN, error.code)
         return
     subscription = session.join(after)
     longest = sessions.settings.message_bytes

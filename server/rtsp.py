@@ -170,12 +170,12 @@ class RtspCamera:
 
     def _give_up(self, why: str) -> None:
         log.warning("session %s: %s is given up: %s", self._session.name, self._url.place, why)
-        tries = "" if self._url.credentials is None else f"It was tried {_MOST_LOGINS} times; "
-        self._become(
-            "gone",
-            f"The camera cannot be seen: {why}. {tries}more attempts could lock the account, so "
-            "start it anew with the right ones.".replace(". more", ". More"),
-        )
+        if self._url.credentials is not None:
+            why += (
+                f". It was tried {_MOST_LOGINS} times; more attempts could lock the account, so "
+                "start it anew with the right ones"
+            )
+        self._become("gone", f"The camera cannot be seen: {why}.")
 
     def _become(self, state: State, why: str = "") -> None:
         if self.state != "gone" and (self.state, self.why) != (state, why):

@@ -123,6 +123,8 @@ class Session:
         """Say again, to those who come back, what was said before."""
         for entry, message in past.said:
             if isinstance(message, Ask):
+                # Later than all that was told before it: whoever did not hear of it hears it now.
+                self._broadcast.at(entry)
                 self._conversation.recall(message)
             elif isinstance(message, SessionClosed):
                 return  # the worker reports it anew

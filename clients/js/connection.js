@@ -256,8 +256,10 @@ export class Connection {
       ? new LookbackError("the server no longer has it", error.code)
       : error;
     this.#drop();
-    this.handlers.onMemoryLost(why);
-    if (this.#wanted && this.#stream && !this.#joined) void this.#again();
+    const refused = error instanceof ApiError && error.status !== 404;
+    if (refused) this.handlers.onProblem(error);
+    else this.handlers.onMemoryLost(why);
+    if (this.#wanted && this.#stream && !this.#joined && !refused) void this.#again();
     else this.handlers.onState("idle", null);
   }
 

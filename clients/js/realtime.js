@@ -17,8 +17,9 @@ import { ApiError, ConnectionFailed, LookbackError, SessionClosed, Unreachable }
  *   or may not be used.
  */
 
-/** The server's close code for a session that it does not have. */
+// Close codes of the server.
 const UNKNOWN_SESSION = 4404;
+const NOT_ALLOWED = 3003;
 // A session without a connection is kept for a few seconds only, so the first tries are quick.
 const FIRST_WAIT = 250; // milliseconds
 const LONGEST_WAIT = 5000; // milliseconds
@@ -30,7 +31,11 @@ export class Realtime {
   /** @type {WebSocket | null} */
   #socket = null;
   #closed = false;
+  // Pages are told by an open websocket why they may not have one: only a greeting makes it stand.
+  #greeted = false;
   #stood = false;
+  /** @type {import("./events.js").ErrorDetails | null} */
+  #refusal = null;
   #refusals = 0;
   #wait = FIRST_WAIT;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -56,7 +61,7 @@ export class Realtime {
   }
 
   get open() {
-    return this.#socket?.readyState === WebSocket.OPEN;
+    return this.#greeted && this.#socket?.readyState === WebSocket.OPEN;
   }
 
   /**
@@ -85,24 +90,30 @@ export class Realtime {
     if (this.#heard) query.after = this.#heard;
     const socket = this.http.socket("v1/realtime", query);
     this.#socket = socket;
-    socket.onopen = () => {
-      this.#wait = FIRST_WAIT;
-      this.#stood = true;
-      if (!this.#closed) this.handlers.onOpen(true);
-    };
+    this.#greeted = false;
     socket.onmessage = (message) => {
       if (this.#closed || typeof message.data !== "string") return;
       /** @type {ServerEvent} */
       const event = JSON.parse(message.data);
-      // The close code that follows says the same.
-      if (event.error?.code === "unknown_session") return;
+      if (!this.#greeted && event.error) {
+        this.#refusal = event.error;
+        return;
+      }
+      if (!this.#greeted) {
+        this.#greeted = this.#stood = true;
+        this.#wait = FIRST_WAIT;
+        this.handlers.onOpen(true);
+      }
       this.#heard = event.event_id ?? this.#heard;
       this.handlers.onEvent(event);
     };
     socket.onclose = (event) => {
       if (this.#closed) return;
-      this.handlers.onOpen(false);
+      if (this.#greeted) this.handlers.onOpen(false);
+      this.#greeted = false;
+      const { code = "", message = "These credentials may not ask." } = this.#refusal ?? {};
       if (event.code === UNKNOWN_SESSION) this.#end(gone());
+      else if (event.code === NOT_ALLOWED) this.#end(new ApiError(message, code, 403));
       else this.#retryLater();
     };
   }

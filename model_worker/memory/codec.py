@@ -139,7 +139,8 @@ def _raw(tensor: Tensor) -> bytes:
 def _tensor(data: bytes | bytearray | memoryview, dtype: torch.dtype) -> Tensor:
     if len(data) == 0:
         return torch.empty(0, dtype=dtype)
-    return torch.frombuffer(bytearray(data), dtype=dtype)
+    writable = data if isinstance(data, bytearray) else bytearray(data)
+    return torch.frombuffer(writable, dtype=dtype)
 
 
 def finite(numbers: Tensor) -> Tensor:

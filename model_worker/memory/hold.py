@@ -39,6 +39,7 @@ class HeldMemory:
 
     def next_layer(self) -> LayerCopy:
         """The layers, one after the other, each once."""
+        assert self._read < self._layers, "a held memory is read once"
         layer, self._read = self._read, self._read + 1
         return self._copies.pop(layer) if self._cache is None else self._copy(layer)
 

@@ -26,6 +26,10 @@ ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "samples" / "objects.mp4"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 FOREIGN_NAME = "lookback.test"
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 CAMERA_SECONDS = 16
 CAMERA_FPS = 30  # at which Chromium plays the file, whatever it was filmed at
 FREED_SECONDS = 10.0
@@ -241,21 +245,26 @@ class Browser:
         self._path = path
         self._profile = profile
         self._context: BrowserContext | None = None
-        self._arguments = [
-            "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}",
-        ]  # fmt: skip
+        self._devices = [
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-video-capture={camera}",
+        ]
 
-    def open(self, *, allowed: bool = True, name: str = "", **options: Any) -> Page:
+    def open(
+        self, *, allowed: bool = True, name: str = "", shown: str = "", **options: Any
+    ) -> Page:
         """An empty page. allowed: the answer to the question for the camera. name: of a machine
-        that is really this one. The rest is as for Playwright's contexts."""
+        that is really this one. shown: the title of the tab that is shared as the screen. The rest
+        is as for Playwright's contexts."""
         answer = "--use-fake-ui-for-media-stream" + ("" if allowed else "=deny")
+        if shown:
+            answer = f"--auto-select-tab-capture-source-by-title={shown}"
+        devices = [] if shown else self._devices
         names = [f"--host-resolver-rules=MAP {name} 127.0.0.1"] if name else []
         self._context = self._playwright.chromium.launch_persistent_context(
             self._profile,
             executable_path=self._path,
-            args=[*self._arguments, answer, *names],
+            args=[*ARGUMENTS, answer, *devices, *names],
             **options,
         )
         self._context.set_default_timeout(PATIENCE)

@@ -146,6 +146,10 @@ def test_a_page_asks_for_the_key_that_a_gateway_wants(
     assert not [url for url in urls for secret in secrets if secret in url.partition("#")[0]]
 
     asker.page.close()
+    camera = told["Bearer token"]  # which may not ask
+    other = another(browser, f"{guarded.url}/?session={person.sessions[-1]}#token={camera}")
+    expect(other.page.get_by_role("alert")).to_contain_text("This needs the scope 'ask'")
+    other.page.close()
     forgotten = {"Authorization": f"Bearer {key}"}
     person.press("Forget all")  # a request with a key, too
     expect(page.locator("#state")).to_have_text("Watching")

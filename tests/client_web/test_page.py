@@ -103,6 +103,44 @@ def test_a_screen_is_watched_until_it_is_stopped(visit: Callable[..., Visit]) ->
     assert person.answer()
 
 
+def test_a_still_screen_stays_fresh(browser: Browser, service: Service) -> None:
+    page = browser.open(shown="Still")
+    still = browser.tab()
+    still.set_content("<title>Still</title><h1>Nothing moves here</h1>")
+    page.bring_to_front()
+    person = Visit(page, service.url)
+    person.watch("Screen", frames=1)
+    page.wait_for_timeout(6000)  # longer than a camera may be silent
+    expect(page.locator("#state")).to_have_text("Watching")
+    assert person.frames_seen > 1
+    assert float(person.meter("age").removesuffix(" s")) < 6
+    assert person.faults == []
+
+
+def test_a_picture_that_does_not_move_is_called_so(browser: Browser, service: Service) -> None:
+    page = browser.open()
+    page.add_init_script(
+        """navigator.mediaDevices.getDisplayMedia = async () => {
+          const canvas = document.createElement("canvas");
+          canvas.getContext("2d").fillRect(0, 0, 100, 100);
+          const stream = canvas.captureStream(30);  // which sends when something is drawn
+          window.draw = () => canvas.getContext("2d").fillRect(0, 0, 100, 100);
+          for (let number = 0; number < 20; number++) setTimeout(draw, 100 * number);
+          return stream;
+        };"""
+    )
+    person = Visit(page, service.url)
+    person.watch("Screen", frames=1)
+    state = page.locator("#state")
+    expect(state).to_have_text("Watching: nothing moves")
+    seen = person.frames_seen
+    page.wait_for_timeout(6000)
+    expect(state).to_have_text("Watching: nothing moves")
+    assert person.frames_seen > seen, "the newest frame was frozen"
+    page.evaluate("setInterval(draw, 50)")
+    expect(state).to_have_text("Watching")
+
+
 def test_an_answer_can_be_stopped(visit: Callable[..., Visit], service: Service) -> None:
     person = visit()
     person.watch("Camera")

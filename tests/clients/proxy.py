@@ -12,8 +12,8 @@ class Proxy:
     cut. Counts connections. While `refusing`, new ones are closed at once; while
     not `flowing`, nothing passes towards the gateway."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._target = host, port
+    def __init__(self, url: str) -> None:
+        self.lead_to(url)
         self.down: list[int | bytes] = []
         self.up: list[int | bytes] = []
         self.connections = 0
@@ -22,6 +22,11 @@ class Proxy:
         self.flowing.set()
         self.url = ""
         self._open: set[asyncio.StreamWriter] = set()
+
+    def lead_to(self, url: str) -> None:
+        """From now on, to the gateway at this URL."""
+        host, _, port = url.removeprefix("http://").partition(":")
+        self._target = host, int(port)
 
     def cut(self) -> None:
         """All that are open, now."""
@@ -75,8 +80,7 @@ class Proxy:
 @contextlib.asynccontextmanager
 async def proxied(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
     """A proxy before the gateway at this URL; with TLS it is reached by https."""
-    host, _, port = url.removeprefix("http://").partition(":")
-    proxy = Proxy(host, int(port))
+    proxy = Proxy(url)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=tls)
     proxy.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

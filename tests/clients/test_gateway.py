@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import re
 import ssl
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -84,21 +86,28 @@ async def test_a_key_opens_and_its_token_opens_one_session(
         assert hidden not in shown_to_others
 
 
-async def test_a_full_gateway_is_waited_for(gateway: str, worker: Any) -> None:
+async def test_a_full_gateway_is_waited_for_in_the_queue(gateway: str, worker: Any) -> None:
     worker.taking = False
     async with Lookback(gateway, patience=20) as lookback:
-        waiting = asyncio.create_task(lookback.session().__aenter__())
-        await asyncio.sleep(2.5)
-        assert not waiting.done()
+        first, second = lookback.session(), lookback.session()
+        waiting = asyncio.create_task(first.__aenter__())
+        await asyncio.sleep(1.5)
+        waiting_too = asyncio.create_task(second.__aenter__())
+        await asyncio.sleep(1.5)
+        assert not waiting.done() and not waiting_too.done()
+        async with Lookback(gateway, patience=0) as impatient:
+            with pytest.raises(Busy, match="2 sessions wait") as busy:
+                async with impatient.session():
+                    pass
         worker.taking = True
-        session = await asyncio.wait_for(waiting, 20)
-        await session.__aexit__(None, None, None)
-    worker.taking = False
-    async with Lookback(gateway, patience=1) as lookback:
-        with pytest.raises(Busy, match="No worker has room") as busy:
-            async with lookback.session():
-                pass
+        await asyncio.wait_for(asyncio.gather(waiting, waiting_too), 20)
+        # Each kept its place, though it had to ask several times.
+        order = [record.wanted.session for record in worker.opened]
+        assert [each for each in order if each in (first.id, second.id)] == [first.id, second.id]
+        for session in (first, second):
+            await session.__aexit__(None, None, None)
     assert (busy.value.code, busy.value.status, busy.value.retry_after) == ("no_room", 503, 2.0)
+    assert busy.value.queue_position == 2
 
 
 async def test_errors_carry_what_the_gateway_says(lookback: Lookback) -> None:
@@ -193,6 +202,27 @@ def test_it_stands_alone() -> None:
     ours = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert {"server", "model_worker", "messages", "broker", "lookback"} <= ours
     assert not loaded & (ours | {"numpy", "av", "PIL", "aiortc", "torch"})
+
+
+def test_it_is_packed_alone_and_with_the_service() -> None:
+    alone, service = (
+        tomllib.loads((ROOT / folder / "pyproject.toml").read_text())
+        for folder in ("clients/python", ".")
+    )
+    [package] = alone["tool"]["setuptools"]["packages"]
+    assert package in service["tool"]["setuptools"]["packages"]
+    assert service["tool"]["setuptools"]["package-dir"][package] == f"clients/python/{package}"
+    for typed in (alone, service):
+        assert "py.typed" in typed["tool"]["setuptools"]["package-data"][package]
+    assert alone["project"]["version"] == service["project"]["version"]
+    extras = alone["project"]["optional-dependencies"]
+    needed = {*alone["project"]["dependencies"], *extras["video"], *extras["webrtc"]}
+    have = {name(wanted) for wanted in service["project"]["dependencies"]}
+    assert {name(wanted) for wanted in needed} - {"lookback-client"} <= have
+
+
+def name(requirement: str) -> str:
+    return re.split(r"[\[<>=]", requirement)[0]
 
 
 def test_a_token_is_not_shown() -> None:

@@ -5,6 +5,7 @@ The sample clip stands in for the webcam: a guitar for its first nine seconds.
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,21 @@ def test_glasses_and_a_phone_and_openais_client(run: Run) -> None:
     assert (phone.wait(30), other.wait(30)) == (0, 0)
     stranger = run("phone.py", session, LOOKBACK_TOKEN="nonsense")
     assert stranger.wait(30) != 0
+
+
+def test_the_clients_readme(run: Run, service: dict[str, str], tmp_path: Path) -> None:
+    text = (ROOT / "clients" / "python" / "README.md").read_text()
+    [program] = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    program = program.replace("http://127.0.0.1:8400", service["LOOKBACK_URL"])
+    program = program.replace('")', f'", api_key="{service["LOOKBACK_API_KEY"]}")', 1)
+    program = program.replace("import Camera", "import File").replace(
+        "Camera(0)", f'File("{CLIP}")'
+    )
+    script = tmp_path / "readme.py"
+    script.write_text(program)
+    said, _ = run(script).communicate(timeout=60)
+    first, _, second = said.partition(".")
+    assert "guitar" in first and re.search(r"\(0\.0, .*\) [0-9.]+$", second.strip())
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.py")), ids=lambda path: path.name)

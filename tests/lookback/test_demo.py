@@ -1,6 +1,7 @@
 """The demo: a clip through a real WebRTC connection, judged answers, the memory's cap."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,14 @@ def test_a_script_is_read_in_the_order_of_its_times(tmp_path: Path) -> None:
     assert [question.at for question in read_script(clip).questions] == [2, 5]
 
 
+DEPLOYED = {"LOOKBACK_HOST": "0.0.0.0", "LOOKBACK_API_KEYS_FILE": "/nowhere/keys.json"}
+"""What a machine's own service is told: the demo's is another one."""
+
+
 def play(*arguments: object) -> tuple[int, dict[str, Any], str]:
     done = subprocess.run(
         command("demo", "--json", *arguments),
-        capture_output=True, text=True, check=False, cwd=ROOT,
+        capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ | DEPLOYED,
     )  # fmt: skip
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout), done.stderr

@@ -13,6 +13,8 @@ from model_worker.engine import Engine
 from model_worker.memory.container import SnapshotError
 from model_worker.memory.policies.recency import Recency
 from model_worker.session import Session
+from model_worker.work import advance
+from model_worker.work import see as look
 from tests.model_worker.watching import FAMILIES, LATER, small, watched
 
 Frames = list[NDArray[np.uint8]]
@@ -196,6 +198,21 @@ def test_smaller_snapshots_are_near_and_go_on(
     see(moved, frames, 40, 80)
     assert moved.memory.compressions > session.memory.compressions
     ask(moved, "?")
+
+
+def test_frames_that_are_still_on_their_way_are_not_in_it(
+    llava: Engine, others: dict[str, Engine], frames: Frames
+) -> None:
+    """They have passed the tower, and the decoder takes them next."""
+    reference = watched(llava, frames[:10])
+    session = watched(llava, frames[:10])
+    watch, _ = session.prepare(frames[10:13], [10.0, 11.0, 12.0])
+    assert not look(llava.adapter, [watch])
+    moved = others["llava_onevision"].restore(b"".join(llava.snapshot(session)))
+    assert_alike(reference, moved)
+    assert not advance(llava.adapter, [watch])
+    moved.watch_many(frames[10:13], [10.0, 11.0, 12.0])
+    assert_alike(session, moved)
 
 
 def test_reading_step_by_step_can_be_given_up(

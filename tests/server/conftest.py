@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from broker.embedded import EmbeddedBroker
-from server.app import create_app
+from server.app import create_app, served
 from server.settings import GatewaySettings
 from tests.server.clients import (
     Client,
@@ -39,11 +39,8 @@ def worker(broker_url: str) -> Iterator[PeerWorker]:
 @contextlib.contextmanager
 def serving(settings: GatewaySettings) -> Iterator[str]:
     """A gateway in a thread; yields its base URL."""
-    config = uvicorn.Config(
-        create_app(settings), host="127.0.0.1", port=0, log_level="warning",
-        timeout_graceful_shutdown=1, ws_max_size=2 * settings.message_bytes,
-        proxy_headers=False,
-    )  # fmt: skip
+    config = served(create_app(settings), settings)
+    config.host, config.port, config.timeout_graceful_shutdown = "127.0.0.1", 0, 1
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -62,6 +62,10 @@ class Held(NamedTuple):
 _MORE = Held(descriptors=4, tasks=2, threads=16, mebibytes=96)
 
 
+# What uvicorn says of a client that goes in the middle of its handshake.
+_NO_FAULT = "ASGI callable returned without completing handshake."
+
+
 class _Faults(logging.Handler):
     """Keeps what the gateway logs as its own fault."""
 
@@ -70,7 +74,8 @@ class _Faults(logging.Handler):
         self.said: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.ERROR or record.exc_info:
+        fault = record.levelno >= logging.ERROR or record.exc_info
+        if fault and record.getMessage() != _NO_FAULT:
             self.said.append(logging.Formatter().format(record))
 
 

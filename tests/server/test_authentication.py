@@ -7,12 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from server.access import SUBPROTOCOL_KEY, allowed
-from tests.server.clients import data_url, picture
+from tests.server.clients import MovingPicture, data_url, picture
 from tests.server.keyed import Keyed, bearer, keyed
 from tests.server.routing import routes
 
@@ -107,7 +108,8 @@ def test_a_key_with_another_keys_secret_is_refused(gateway: Keyed) -> None:
 
 def test_what_is_for_everybody_needs_none(gateway: Keyed) -> None:
     for path in ("/health", "/ready", "/", "/openapi.json", "/asyncapi.json", "/sample.json"):
-        assert httpx.get(gateway.url + path).status_code == 200
+        for headers in ({}, {"Authorization": "Basic dXNlcjpwYXNz"}):  # a proxy's own
+            assert httpx.get(gateway.url + path, headers=headers).status_code == 200
     for path in ("/whip/x", "/whip/x/y"):
         assert httpx.options(gateway.url + path).status_code == 204
 
@@ -303,3 +305,36 @@ def test_a_gateway_without_keys_looks_at_no_credentials(serve: Any) -> None:
     for said in ("Bearer none", "Basic dXNlcjpwYXNz", "Bearer", "nonsense"):
         reply = httpx.post(f"{url}/v1/sessions", headers={"Authorization": said})
         assert reply.status_code == 201, said
+
+
+async def test_whip_from_its_beginning_to_its_end_with_a_token(
+    gateway: Keyed, session: str
+) -> None:
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTransceiver(MovingPicture(20, (160, 120)), direction="sendonly")
+    said = bearer(gateway.token(session, scopes=["publish"]))
+    fragment = {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*"}
+    try:
+        await peer.setLocalDescription(await peer.createOffer())
+        sdp = peer.localDescription.sdp
+        async with httpx.AsyncClient(base_url=gateway.url) as http:
+
+            async def call(method: str, path: str, headers: dict[str, str], body: str) -> Any:
+                return await http.request(method, path, content=body, headers=headers)
+
+            assert (await call("POST", f"/whip/{session}", WHIP, sdp)).status_code == 401
+            made = await call("POST", f"/whip/{session}", WHIP | said, sdp)
+            assert made.status_code == 201, made.text
+            await peer.setRemoteDescription(RTCSessionDescription(made.text, "answer"))
+            location = made.headers["location"]
+            other = bearer(gateway.keys["other"])
+            for headers, trickled, ended in (
+                ({}, 401, 401), (other, 404, 404), (said, 204, 200),
+            ):  # fmt: skip
+                patched = await call(
+                    "PATCH", location, fragment | headers, "a=end-of-candidates\r\n"
+                )
+                assert patched.status_code == trickled, patched.text
+                assert (await call("DELETE", location, headers, "")).status_code == ended
+    finally:
+        await peer.close()

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from openapi_spec_validator import validate
 from starlette.routing import WebSocketRoute
 
 from server.documents import FOLDER, written
@@ -31,6 +32,10 @@ def _references(part: Any) -> Iterator[str]:
 def test_the_file_is_current(file: str) -> None:
     stands = (FOLDER / file).read_text() if (FOLDER / file).exists() else ""
     assert written()[file] == stands, f"docs/{file} is not what the code says: run `make docs`"
+
+
+def test_openapi_finds_its_document_valid() -> None:
+    validate(json.loads(written()["openapi.json"]))
 
 
 @pytest.mark.parametrize("file", ["openapi.json", "asyncapi.json"])

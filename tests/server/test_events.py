@@ -1,6 +1,7 @@
 """Whatever text a client sends is an event or a ClientError, and nothing else."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -87,3 +88,23 @@ def test_an_events_id_is_found_in_broken_events_too() -> None:
     assert event_id_of('{"event_id": 5}') is None
     assert event_id_of("{") is None
     assert len(event_id_of(json.dumps({"event_id": "x" * 9999})) or "") == 512
+
+
+@pytest.mark.parametrize(
+    ("event", "advice"),
+    [
+        ({"type": "input_audio_buffer.commit"}, "ask in text"),
+        ({"type": "conversation.item.delete", "item_id": "x"}, "cannot forget a single turn"),
+        ({"type": "conversation.item.retrieve", "item_id": "x"}, "conversation.item.done"),
+        ({"type": "conversation.item.truncate", "item_id": "x"}, "response.cancel"),
+        ({"type": "response.create", "response": {"conversation": "none"}}, "the session's conv"),
+        ({"type": "response.create", "response": {"input": [{}]}}, "conversation.item.create"),
+        ({"type": "session.update", "session": {"audio": {}}}, "answers are text"),
+        ({"type": "session.update", "session": {"tools": [{}]}}, "No tools"),
+    ],
+)
+def test_what_the_realtime_api_has_and_a_camera_has_not_is_refused_with_advice(
+    event: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(ClientError, match=advice):
+        parse(json.dumps(event))

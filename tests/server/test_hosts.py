@@ -1,5 +1,6 @@
 """Where a gateway may listen, and what it may be called."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,9 @@ def test_a_gateway_does_not_start_where_all_could_use_it(broker_url: str) -> Non
         ("cam.example:8400", True),
         ("cam.example.", True),
         ("box", True),
+        (socket.gethostname(), True),
+        (f"{socket.gethostname()}.local:8400", True),
+        (f"{socket.gethostname()}.evil.example", False),
         ("evil.example:8400", False),
         ("localhost.evil.example", False),
         ("127.0.0.1.evil.example", False),

@@ -138,7 +138,7 @@ async def test_a_sender_that_vanishes_is_stalled_and_may_return(url: str, tools:
         await rtp.until("live")
     gone = time.monotonic()
     camera = await rtp.until("stalled")
-    assert STALL - 0.2 < time.monotonic() - gone < STALL + 2
+    assert STALL - 0.2 < time.monotonic() - gone < 5
     with Sender(rtp.port, endless("H264", ssrc=8, sequence=3, size=(96, 64))):
         back = await rtp.until("live")
         assert back["frames_received"] > camera["frames_received"] and back["message"] == ""

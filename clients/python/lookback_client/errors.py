@@ -4,13 +4,21 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 LEFT: Final = "left"
+_BUSY: Final = (
+    "broker_unavailable",
+    "no_worker",
+    "session_elsewhere",
+    "too_many_cameras",
+    "too_many_questions",
+)
 
 
 class LookbackError(Exception):
     """Something was refused or failed; the message says what to change.
 
     code: the gateway's name for it, as docs/api.md lists them; status: of HTTP, where it came by
-    HTTP; retry_after: seconds after which another try may succeed; param: what is at fault.
+    HTTP; retry_after: seconds after which another try may succeed; param: what is at fault;
+    lookback: what else the gateway tells.
     """
 
     def __init__(
@@ -21,6 +29,7 @@ class LookbackError(Exception):
         status: int | None = None,
         retry_after: float | None = None,
         param: str | None = None,
+        lookback: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -28,6 +37,7 @@ class LookbackError(Exception):
         self.status = status
         self.retry_after = retry_after
         self.param = param
+        self.lookback = lookback or {}
 
 
 class Unreachable(LookbackError):
@@ -40,6 +50,12 @@ class NotAllowed(LookbackError):
 
 class Busy(LookbackError):
     """There is no room now, and waiting as long as allowed did not help: see `retry_after`."""
+
+    @property
+    def queue_position(self) -> int | None:
+        """How many sessions wait before this one, where it waits for a worker."""
+        position: int | None = self.lookback.get("queue_position")
+        return position
 
 
 class SessionLost(LookbackError):
@@ -87,14 +103,21 @@ def from_error(
 ) -> LookbackError:
     """The gateway's `{type, code, message, param}` as an exception."""
     code, message = str(error.get("code") or ""), str(error.get("message") or "It was refused.")
-    param = error.get("param")
+    param, lookback = error.get("param"), error.get("lookback")
     if code == "unknown_session":
         return SessionLost(message, reason=code, status=status)
     kind = LookbackError
     if status == 401 or code in ("not_allowed", "http_403"):
         kind = NotAllowed
-    elif status in (429, 503) or code in ("too_many_questions", "too_many_cameras"):
+    elif status in (429, 503) or code in _BUSY:
         kind = Busy
     elif code == "no_frames_yet":
         kind = NoFramesYet
-    return kind(message, code=code, status=status, retry_after=retry_after, param=param)
+    return kind(
+        message,
+        code=code,
+        status=status,
+        retry_after=retry_after,
+        param=param,
+        lookback=lookback,
+    )

@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from lookback_client.errors import (
+    Busy,
     CameraReplaced,
     LookbackError,
     SessionLost,
@@ -97,13 +98,19 @@ class FramesPublication(Publication):
         return False
 
     async def _replaced(self) -> None:
-        """Raises SessionLost where the session has ended, and CameraReplaced where it has not."""
+        """Raises SessionLost where the session has ended, and CameraReplaced unless its gateway
+        has, or leaves it to another."""
         try:
-            await self._gateway.request("GET", self._session)
-        except SessionLost:
-            raise
+            state = await self._gateway.told("GET", self._session)
+        except (SessionLost, Busy, Unreachable) as error:
+            if isinstance(error, SessionLost):
+                raise
+            return
         except LookbackError as error:  # this token may not ask
             log.debug("What became of the session is not known: %s", error)
+        else:
+            if state["camera"]["state"] in ("none", "gone"):
+                return
         raise CameraReplaced("Another camera took this one's place.", code="replaced")
 
     async def _close(self) -> None:

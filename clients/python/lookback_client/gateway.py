@@ -76,7 +76,7 @@ class Gateway:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """The answer to `body` (as JSON) or `content`. A gateway that says when it will have room
-        is asked again then. Raises LookbackError."""
+        is asked again then, with the ticket for the place in its queue. Raises LookbackError."""
         backoff = Backoff(self.patience)
         while True:
             try:
@@ -99,6 +99,8 @@ class Gateway:
             if not response.is_error:
                 return response
             refused = _refusal(response.status_code, response.headers, response.content)
+            if body is not None and (ticket := refused.lookback.get("ticket")):
+                body = {**body, "ticket": ticket}
             again = response.status_code in _AGAIN and refused.retry_after is not None
             if not (again and await backoff.wait(refused.retry_after or 0.0)):
                 raise refused

@@ -24,6 +24,7 @@ class _Asked:
     def __init__(self, answer: Answer, events: list[Event]) -> None:
         self.answer = answer
         self.events = events
+        self.text = answer.question.strip()
         self.connection = 0
         self.cancelled = False
 
@@ -71,7 +72,7 @@ class Questions:
         response = event.get("response", {})
         identity = response.get("id") or event.get("response_id", "")
         if event["type"] == "response.created":
-            asked = self._asked.get((response.get("metadata") or {}).get(_KEY, ""))
+            asked = self._asker(response)
             if asked is not None and not asked.answer.id:
                 asked.answer._take(event)
             if asked is not None and (asked.cancelled or asked.answer.id != identity):
@@ -117,6 +118,17 @@ class Questions:
                 del self._asked[key]
         if asyncio.get_running_loop().time() - self._heard_at > SILENT_SECONDS:
             self.fail(Unreachable("Nothing is heard of this answer: ask again.", code="silent"))
+
+    def _asker(self, response: Event) -> _Asked | None:
+        metadata = response.get("metadata")
+        if metadata is not None:
+            return self._asked.get(metadata.get(_KEY, ""))
+        # A gateway that has taken the session over knows the questions, but not their metadata.
+        question = response.get("lookback", {}).get("question")
+        for asked in self._asked.values():
+            if asked.connection and not asked.answer.id and asked.text == question:
+                return asked
+        return None
 
     def _stop(self, response: str) -> None:
         self._send([{"type": "response.cancel", "response_id": response}])

@@ -58,16 +58,21 @@ class Realtime:
 
     async def open(self) -> None:
         """Returns when the gateway has greeted. Raises LookbackError."""
-        socket = await self._gateway.websocket_when_free("/v1/realtime", session=self._session)
-        try:
-            self._take(json.loads(await socket.recv()))
-            if self.error is not None:
-                raise self.error
-        except ConnectionClosed as error:
-            raise Unreachable(f"{self._gateway.url} has hung up ({error}).") from error
-        except BaseException:
-            await socket.close()
-            raise
+        waiting = Backoff(self._gateway.patience)
+        while True:
+            socket = await self._gateway.websocket_when_free("/v1/realtime", session=self._session)
+            try:
+                event = json.loads(await socket.recv())
+                if event["type"] == "error":
+                    raise from_error(event["error"])
+                break
+            except ConnectionClosed as error:
+                raise Unreachable(f"{self._gateway.url} has hung up ({error}).") from error
+            except BaseException as error:
+                await socket.close()
+                if not isinstance(error, Busy) or not await waiting.wait():
+                    raise
+        self._take(event)
         self._running = asyncio.create_task(self._run(socket))
 
     async def close(self) -> None:
@@ -126,8 +131,6 @@ class Realtime:
             writing.cancel()
             watching.cancel()
             await socket.close()
-        if socket.close_code == UNKNOWN_SESSION:
-            self._end(SessionLost("The gateway does not know it.", reason="unknown_session"))
         if asyncio.get_running_loop().time() - began > _STEADY_SECONDS:
             self._backoff.reset()
         log.info("The connection to %s ended (%s).", self._gateway.url, socket.close_code)
@@ -171,6 +174,9 @@ class Realtime:
             self.questions.caught_up(self._connection)
         elif kind == "error":
             self._take_error(event)
+        elif kind == "lookback.session.moved" and not event.get("restored"):
+            self.seen.clear()
+            log.warning("The session's memory has begun anew: %s", event.get("message"))
         elif kind == "lookback.session.closed":
             message = event.get("message") or "It was closed."
             self._end(SessionLost(message, reason=event.get("reason", "closed")))
@@ -188,7 +194,8 @@ class Realtime:
             self._end(refused)
         elif (
             not self.questions.refuse(event["error"].get("event_id") or "", refused)
-            # A cancellation may cross the end of its answer.
+            # A cancellation may cross the end of its answer; one that is busy is asked again.
+            and not isinstance(refused, Busy)
             and refused.code != "response_cancel_not_active"
         ):
             log.warning("The gateway says: %s", refused)

@@ -4,6 +4,7 @@ Starts again what crashes, and stops all of it when it is stopped. Loads no mode
 """
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -87,7 +88,13 @@ class Supervisor:
         self.url = f"{self._settings.scheme}://{self._settings.reachable_host}:{port}"
         broker_url = self._settings.broker_url or self._embedded()
         connect(broker_url).close()
+        kept = self._open.enter_context(tempfile.TemporaryDirectory(prefix="lookback-memory-"))
         environment = {
+            # A worker that crashed goes on with its sessions' memories when it is back.
+            "LOOKBACK_SNAPSHOTS": kept,
+            # All parts stop together: nobody is there to hand a session over to.
+            "LOOKBACK_DRAIN_SECONDS": "2",
+            **os.environ,
             "LOOKBACK_BROKER_URL": broker_url,
             "LOOKBACK_HOST": self._settings.host,
             "LOOKBACK_PORT": str(port),

@@ -12,6 +12,7 @@ from messages.codec import ToWorker
 from messages.frames import Frame
 from messages.keys import RING
 from messages.sessions import OpenSession
+from model_worker.snapshot_reader import SnapshotReader
 
 MOST_ORDERS: Final = 1024
 
@@ -32,10 +33,12 @@ class Lost:
 
 @dataclass(frozen=True)
 class Resume:
-    """A session that another worker had; `snapshot` is its memory as it was written last."""
+    """A session that another worker had; `snapshot` is its memory as it was written last, and
+    `problem` says why there is none."""
 
     wanted: OpenSession
-    snapshot: bytes | None
+    snapshot: SnapshotReader | None
+    problem: str = ""
 
     @property
     def session(self) -> str:

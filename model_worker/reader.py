@@ -10,10 +10,15 @@ from redis.exceptions import RedisError
 
 from messages import keys
 from messages.codec import MalformedMessage, decode_frame, decode_to_worker
+from messages.sessions import OpenSession
 from model_worker.leases import Lease, Leases
 from model_worker.line import Line
 from model_worker.mailbox import Mailbox, Resume
+from model_worker.memory.container import SnapshotError
 from model_worker.outage import Outage
+from model_worker.snapshot_header import INBOX
+from model_worker.snapshot_reader import SnapshotReader
+from model_worker.store import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +26,8 @@ READ_MILLISECONDS: Final = 500
 
 
 class Reader:
-    """Fills the mailbox. snapshot: a session's memory as it was last written, where it was."""
+    """Fills the mailbox. snapshot: a session's memory as it was last written, where it was; may
+    raise StoreError."""
 
     def __init__(
         self,
@@ -29,7 +35,7 @@ class Reader:
         leases: Leases,
         line: Line,
         mailbox: Mailbox,
-        snapshot: Callable[[Lease], bytes | None],
+        snapshot: Callable[[str], bytes | None],
     ) -> None:
         self._client = client
         self._leases = leases
@@ -48,16 +54,28 @@ class Reader:
                     if record.opened is None:
                         self._mailbox.put(record.wanted)
                     else:
-                        self._resume(lease, Resume(record.wanted, self._snapshot(lease)))
+                        self._resume(lease, record.wanted)
                 self._read()
                 outage.over()
             except RedisError as error:
                 stopping.wait(outage.seconds(error))
 
-    def _resume(self, lease: Lease, resume: Resume) -> None:
-        if resume.snapshot is None:  # what was asked of the memory that is lost has failed
+    def _resume(self, lease: Lease, wanted: OpenSession) -> None:
+        """Where the last owner has said until where it read the orders, they are read from there
+        on; otherwise they have failed with it, and the session's gateway says so."""
+        problem, snapshot = "", None
+        try:
+            data = self._snapshot(lease.session)
+            snapshot = None if data is None else SnapshotReader(data)
+        except (StoreError, SnapshotError) as error:
+            problem = str(error)
+            log.warning("session %.8s: its snapshot cannot be used: %s", lease.session, error)
+        read_to = snapshot.header.notes.get(INBOX) if snapshot is not None else None
+        if isinstance(read_to, str):
+            lease.inbox_from = read_to.encode()
+        else:
             lease.inbox_from = _newest(self._client, keys.inbox(lease.session))
-        self._mailbox.put(resume)
+        self._mailbox.put(Resume(wanted, snapshot, problem))
 
     def _read(self) -> None:
         followed: dict[str, Lease] = {}

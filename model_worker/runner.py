@@ -7,9 +7,11 @@ what the sessions' clients are to hear, and must be cheap.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Literal
+
+import msgspec
 
 from messages.answers import AnswerDone
 from messages.codec import ToGateway
@@ -28,10 +30,15 @@ from messages.sessions import (
 from model_worker.admission import Admission
 from model_worker.engine import Engine
 from model_worker.mailbox import Abandon, Lost, Mail, Resume
+from model_worker.memory.container import SnapshotError
 from model_worker.pace import Pace
 from model_worker.replies import Replies
 from model_worker.scheduler import MAX_WAITING_QUESTIONS, Scheduler, Turn
 from model_worker.seat import Intake, Reply, Seat, shown
+from model_worker.session import Session
+from model_worker.snapshot import Snapshot
+from model_worker.snapshot_header import INBOX, Note, Option
+from model_worker.snapshot_reader import SnapshotReader
 from model_worker.timeline import Positions
 from model_worker.work import Work, advance, see
 
@@ -59,9 +66,16 @@ class Runner:
         positions: Positions | None = None,
         max_batch: int = 16,
         max_answers: int = 16,
+        save: Callable[[str, Snapshot], None] | None = None,
+        save_seconds: float = 5.0,
+        save_option: Option = "exact",
     ) -> None:
         """`name` is the worker's. `max_batch` frames of all sessions pass the model together at
-        most, and `max_answers` answers are written at a time; more wait by their age."""
+        most, and `max_answers` answers are written at a time; more wait by their age. `save` is
+        given snapshots, at most `save_seconds` old where a memory changes."""
+        self._save = save
+        self._save_seconds = save_seconds
+        self._save_option: Option = save_option
         self._engine = engine
         self._emit = emit
         self._admission = admission
@@ -133,39 +147,66 @@ class Runner:
 
     def _resume(self, mail: Resume) -> None:
         """Go on with a session that another worker had."""
-        self._open(mail.wanted)
-        if mail.session in self._seats:
-            self._emit(
-                SessionMoved(
-                    mail.session,
-                    self._name,
-                    restored=False,
-                    lost_seconds=None,
-                    questions=False,
-                    message="The worker that held this session stopped, and what it had seen is "
-                    "lost: the memory begins anew.",
-                )
+        snapshot, problem = mail.snapshot, mail.problem
+        if snapshot is not None:
+            problem = self._restore(mail.wanted, snapshot)
+        if mail.session not in self._seats:
+            self._open(mail.wanted)
+        seat = self._seats.get(mail.session)
+        if seat is None:
+            return
+        moved = SessionMoved(mail.session, self._name, False, None, False, _LOST)
+        if snapshot is not None and not problem:
+            notes = snapshot.header.notes
+            seat.resume(notes)
+            seat.saved = seat.progress
+            final, saved_at = INBOX in notes, notes.get("saved_at")
+            lost = time.time() - saved_at if isinstance(saved_at, float) else 0.0
+            moved = SessionMoved(
+                mail.session, self._name, True, 0.0 if final else max(0.0, lost), final, _RESTORED
             )
+        elif problem:
+            message = f"{_LOST} Its snapshot was of no use: {problem}."
+            moved = msgspec.structs.replace(moved, message=message)
+        self._emit(moved)
+
+    def _restore(self, wanted: OpenSession, snapshot: SnapshotReader) -> str:
+        """Why the session cannot have the memory of the snapshot; "" where it has."""
+        try:
+            self._sit(wanted, lambda: self._engine.restore(snapshot))
+        except SnapshotError as error:
+            log.warning("session %s cannot be restored: %s", shown(wanted.session), error)
+            return str(error)
+        return ""
 
     def _open(self, request: OpenSession) -> None:
+        self._sit(
+            request,
+            lambda: self._engine.open_session(
+                budget_tokens=request.budget_tokens or self._budget_tokens,
+                policy=self._policy,
+                positions=self._positions,
+                instructions=request.instructions or "",
+            ),
+        )
+
+    def _sit(self, request: OpenSession, make: Callable[[], Session]) -> None:
+        """A seat for what `make` makes, where there is room; says so, or why not. Raises
+        SnapshotError."""
         seat = self._seats.get(request.session)
         if seat is None:
             budget = request.budget_tokens or self._budget_tokens
             try:
-                instructions = request.instructions or ""
-                wanted = self._engine.session_bytes(budget, instructions)
+                wanted = self._engine.session_bytes(budget, request.instructions or "")
                 refusal = self._admission.refusal(wanted, self.kv_bytes_used, self.sessions)
                 if refusal is not None:
                     self._emit(
                         SessionRefused(request.session, refusal.message, refusal.retry_after)
                     )
                     return
-                memory = self._engine.open_session(
-                    budget_tokens=budget,
-                    policy=self._policy,
-                    positions=self._positions,
-                    instructions=instructions,
-                )
+                memory = make()
+            except SnapshotError:
+                raise
             except ValueError as error:
                 self._emit(SessionRefused(request.session, str(error)))
                 return
@@ -230,6 +271,7 @@ class Runner:
             frames = sum(len(intake.frames) for _, intake in fresh)
             self._pace.note(time.monotonic() - began, frames, answering=bool(replies))
         self._tell()
+        self._save_due()
         return bool(turn or jobs)
 
     def _see(self, intakes: list[tuple[Seat, Intake]]) -> list[tuple[Seat, Intake]]:
@@ -313,7 +355,8 @@ class Runner:
     def _seen(self, seat: Seat, intake: Intake) -> None:
         """Frames have reached memory."""
         seat.half_seen = False
-        seat.newest_captured_at = intake.frames[-1].what.captured_at
+        newest = intake.frames[-1].what
+        seat.newest_captured_at, seat.number = newest.captured_at, newest.number
         self._watched.extend([time.monotonic()] * len(intake.frames))
 
     def _tell(self) -> None:
@@ -324,6 +367,30 @@ class Runner:
                 seat.changed, seat.told_at = False, now
                 with self._alone(seat):
                     self._emit(seat.status())
+
+    # -- snapshots ------------------------------------------------------------------------
+
+    def _save_due(self) -> None:
+        """One session's snapshot, where the latest is too old for what the memory holds."""
+        if self._save is None:
+            return
+        now = time.monotonic()
+        due = [
+            seat
+            for seat in self._seats.values()
+            if now - seat.saved_at >= self._save_seconds and seat.progress != seat.saved
+        ]
+        if due:
+            oldest = min(due, key=lambda seat: seat.saved_at)
+            with self._alone(oldest):
+                self._snapshot(oldest, {})
+
+    def _snapshot(self, seat: Seat, notes: Mapping[str, Note]) -> None:
+        assert self._save is not None
+        snapshot = self._engine.snapshot(seat.memory, self._save_option, {**seat.notes(), **notes})
+        snapshot.detach()
+        seat.saved, seat.saved_at = seat.progress, time.monotonic()
+        self._save(seat.lane.session, snapshot)
 
     # -- ends -----------------------------------------------------------------------------
 
@@ -360,9 +427,9 @@ class Runner:
         except Exception:  # it is forgotten all the same
             log.exception("session %s did not close cleanly", shown(session))
 
-    def leave(self) -> list[str]:
+    def leave(self, inbox: Callable[[str], str] = lambda session: "0") -> list[str]:
         """The worker stops: its sessions, which are to go on elsewhere. What is not answered yet
-        has failed."""
+        has failed. inbox: until where a session's orders were read."""
         left = list(self._seats)
         for seat in list(self._seats.values()):
             waiting = [each.what.response for each in seat.lane.questions]
@@ -377,8 +444,19 @@ class Runner:
                         message="The worker stopped before this was answered: ask again.",
                     )
                 )
-            self._free(seat)
+            if self._save is not None:
+                with self._alone(seat):
+                    self._snapshot(seat, {INBOX: inbox(seat.lane.session)})
+            if self._sits(seat):
+                self._free(seat)
         return left
+
+
+_LOST: Final = (
+    "The worker that held this session stopped, and what it had seen is lost: the memory begins "
+    "anew."
+)
+_RESTORED: Final = "Another worker goes on with the memory."
 
 
 def _explained(error: Exception) -> str:

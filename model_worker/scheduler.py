@@ -60,7 +60,14 @@ class Lane:
     """Frames that never reached memory though the gateway sent them."""
     lost_before: int = 0
     """Frames that the gateway counts as thrown away."""
+    seen_before: int = -1
+    """The number of the last frame that the session's former owner had in memory."""
     _last_number: int = -1
+
+    def resume(self, number: int, lost_here: int, lost_before: int) -> None:
+        """Go on where the session's former owner stood: after the frame of this number."""
+        self.seen_before = self._last_number = number
+        self.lost_here, self.lost_before = lost_here, lost_before
 
     @property
     def frames_dropped(self) -> int:
@@ -68,6 +75,8 @@ class Lane:
 
     def add_frame(self, frame: Frame, now: float) -> None:
         """Keep it; the oldest waiting frame goes when there are RING already."""
+        if frame.number <= self.seen_before:
+            return  # it stands in the broker's ring still
         self.lost_here += max(0, frame.number - self._last_number - 1)
         self._last_number = max(frame.number, self._last_number)
         self.lost_before = max(self.lost_before, frame.dropped)

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +15,7 @@ from model_worker.frame import FrameError, check_frame
 from model_worker.picture import PictureError, decode
 from model_worker.scheduler import Lane, Waiting
 from model_worker.session import Moment, Session
+from model_worker.snapshot_header import Note
 from model_worker.watch import Watch
 
 Size = tuple[int, int]
@@ -74,6 +76,40 @@ class Seat:
     """Whether frames have passed the vision tower and are not in memory yet."""
     changed: bool = False
     told_at: float = 0.0
+    number: int = -1
+    """Of the newest frame in memory."""
+    saved: tuple[int, int] | None = None
+    """What the latest snapshot holds: frames seen, and turns."""
+    saved_at: float = 0.0
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """As `saved`, of the memory as it is now."""
+        return self.memory.memory.frames_seen, self.memory.state.turns_in_all
+
+    def notes(self) -> dict[str, Note]:
+        """What the next owner has to know beside the memory."""
+        return {
+            "number": self.number,
+            "lost_here": self.lane.lost_here,
+            "lost_before": self.lane.lost_before,
+            "captured_at": self.newest_captured_at,
+            "saved_at": time.time(),
+        }
+
+    def resume(self, notes: Mapping[str, Note]) -> None:
+        """Go on where the former owner stood, which left these notes."""
+
+        def number(name: str) -> int:
+            value = notes.get(name)
+            return value if isinstance(value, int) else 0
+
+        self.number = number("number") if "number" in notes else -1
+        self.lane.resume(self.number, number("lost_here"), number("lost_before"))
+        captured_at = notes.get("captured_at")
+        if isinstance(captured_at, float):
+            self.newest_captured_at = captured_at
+        self.changed = True
 
     def now(self) -> Asked:
         """The present, for a question that is asked."""

@@ -1,7 +1,7 @@
 """The worker process: one model between a broker's streams.
 
-Four threads: the main one says every second that the worker lives, one reads the broker, one
-owns the model, one writes to the broker. Knows nothing of HTTP.
+Threads: the main one says every second that the worker lives, one reads the broker, one owns the
+model, one writes to the broker, and one puts snapshots away. Knows nothing of HTTP.
 """
 
 import logging
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -27,12 +28,14 @@ from messages.workers import PROTOCOL, WorkerCard
 from model_worker.admission import Admission
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine, ModelError
+from model_worker.keeper import Keeper
 from model_worker.leases import Leases
 from model_worker.line import Line
 from model_worker.mailbox import Abandon, Lost, Mailbox
 from model_worker.reader import READ_MILLISECONDS, Reader
 from model_worker.runner import Runner
 from model_worker.settings import WorkerSettings
+from model_worker.store import BrokerStore, FolderStore, StoreError
 from model_worker.writer import HandOver, Writer
 
 log = logging.getLogger(__name__)
@@ -111,12 +114,21 @@ class Service:
             kv_bytes=kv_bytes,
             max_sessions=settings.max_sessions,
         )
-        self._reader = Reader(client, self._leases, self._line, self._mailbox, lambda lease: None)
+        self._keeper = _keeper(settings.snapshots, client, self._leases)
+        kept = self._keeper
+        self._reader = Reader(
+            client,
+            self._leases,
+            self._line,
+            self._mailbox,
+            kept.read if kept else lambda session: None,
+        )
         self._writer = Writer(
             client,
             self._leases,
             lost=lambda session: self._mailbox.put_now(Lost(session)),
             refused=self._line.shun,
+            ended=kept.drop if kept else lambda session: None,
         )
         self._runner = Runner(
             engine,
@@ -128,6 +140,9 @@ class Service:
             positions=settings.positions,
             max_batch=settings.max_batch,
             max_answers=settings.max_answers,
+            save=kept.put if kept else None,
+            save_seconds=settings.snapshot_seconds,
+            save_option=settings.snapshot_option,
         )
 
     def stop(self) -> None:
@@ -139,6 +154,9 @@ class Service:
         model = self._started(self._work, "model")
         writer = self._started(lambda: self._writer.run(self._stopping), "writer")
         self._started(lambda: self._reader.run(self._stopping), "reader")
+        if self._keeper is not None:
+            keeper = self._keeper
+            self._started(lambda: keeper.run(self._stopping), "keeper")
         while model.is_alive() and not self._stopping.is_set():
             self._beat()
             model.join(BEAT_SECONDS)
@@ -174,9 +192,17 @@ class Service:
         while not self._draining.is_set():
             self._turn(self._runner.idle_seconds())
         self._drain()
-        for session in self._runner.leave():
+        left = self._runner.leave(self._read_to)
+        if self._keeper is not None and not self._keeper.flush(self._drain_seconds):
+            log.warning("the last snapshots are not all written")
+        for session in left:
             self._emit(HandOver(session))
         self._emit(None)
+
+    def _read_to(self, session: str) -> str:
+        """Until where the session's orders were read."""
+        lease = self._leases.get(session)
+        return "0" if lease is None else lease.inbox_from.decode()
 
     def _turn(self, idle_seconds: float) -> None:
         for mail in self._mailbox.take(idle_seconds):
@@ -223,6 +249,18 @@ class Service:
             self._mailbox.put_now(Abandon(session))
         for session in lost:
             self._mailbox.put_now(Lost(session))
+
+
+def _keeper(where: str, client: "Redis", leases: Leases) -> Keeper | None:
+    """Raises ValueError for a folder that cannot be written to."""
+    if where == "off":
+        return None
+    if where == "broker":
+        return Keeper(BrokerStore(client, leases), leases)
+    try:
+        return Keeper(FolderStore(Path(where)), leases)
+    except StoreError as error:
+        raise ValueError(f"{error}: choose another with LOOKBACK_SNAPSHOTS") from error
 
 
 def _tried(engine: Engine, settings: WorkerSettings) -> WorkerCard:

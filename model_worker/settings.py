@@ -8,6 +8,8 @@ from typing import Final, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from model_worker.snapshot_header import Option
+
 SHIPPED_MODEL: Final = Path(__file__).parent.parent / "models" / "lookback-mini"
 
 
@@ -46,6 +48,13 @@ class WorkerSettings(BaseSettings):
     """Frames, of all sessions together, that pass the model at once."""
     max_answers: int = Field(default=16, ge=1)
     """Answers that are written at the same time; further questions wait."""
+    snapshots: str = "off"
+    """Where the sessions' memories are written from time to time, so that another worker can go on
+    from them: `off`, `broker`, or a folder that all workers share."""
+    snapshot_seconds: float = Field(default=5.0, gt=0)
+    """How old a session's latest snapshot may be; a memory that has not changed is not written."""
+    snapshot_option: Option = "exact"
+    """`exact`, `8-bit` or `entropy`, see docs/snapshots.md."""
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long a worker that is to stop goes on with what it was asked; its sessions then go on
     at another one."""

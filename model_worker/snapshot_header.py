@@ -10,6 +10,8 @@ from model_worker.memory.container import SnapshotError
 Option = Literal["exact", "8-bit", "entropy"]
 OPTIONS: Final[tuple[Option, ...]] = get_args(Option)
 Note = str | int | float | bool | None
+INBOX: Final = "inbox"
+"""The note of a worker's last snapshot of a session: until where its orders were read."""
 
 _ITEM_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
 _FAR: Final = (1 << 31) - 1  # positions, tokens and units are counted up to here

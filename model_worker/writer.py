@@ -34,7 +34,8 @@ Outgoing = ToGateway | HandOver
 
 class Writer:
     """lost: is told of a session that turns out to be another worker's. refused: of one that
-    could not be opened now, and of how long to leave it alone, in seconds."""
+    could not be opened now, and of how long to leave it alone, in seconds. ended: of one that is
+    over."""
 
     def __init__(
         self,
@@ -42,11 +43,13 @@ class Writer:
         leases: Leases,
         lost: Callable[[str], None],
         refused: Callable[[str, float], None],
+        ended: Callable[[str], None] = lambda session: None,
     ) -> None:
         self._client = client
         self._leases = leases
         self._lost = lost
         self._refused = refused
+        self._ended = ended
         self._outgoing: queue.Queue[Outgoing | None] = queue.Queue(OUTGOING_LENGTH)
 
     def put(self, message: Outgoing | None, stopping: threading.Event) -> None:
@@ -88,6 +91,7 @@ class Writer:
         for message in batch:
             by_session.setdefault(message.session, []).append(message)
         pipe = self._client.pipeline(transaction=False)
+        over: list[str] = []
         sessions: list[tuple[str, bool]] = []  # of each reply: whose, and whether it ends there
         for session, said in by_session.items():
             lease = self._leases.get(session)
@@ -105,6 +109,7 @@ class Writer:
                 self._leases.give_back(pipe, lease, lease.turn)
             elif isinstance(end, SessionClosed | SessionRefused):
                 self._leases.release(pipe, lease)
+                over.append(session)
             else:
                 continue
             sessions.append((session, True))
@@ -114,3 +119,5 @@ class Writer:
             elif not held:
                 self._leases.forget(session)
                 self._lost(session)
+        for session in over:
+            self._ended(session)

@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from tests.lookback.conftest import (
     eventually,
     serving,
 )
+from tests.server.clients import picture
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +123,37 @@ def test_a_part_that_is_killed_comes_back(service: Serving, name: str) -> None:
             return False
 
     eventually(serves_again, "session")
+
+
+async def test_a_memory_outlives_the_worker_that_crashed(service: Serving) -> None:
+    base = service.url.replace("http", "ws")
+    async with httpx.AsyncClient(base_url=service.url, trust_env=False) as http:
+        session = (await http.post("/v1/sessions")).json()["id"]
+    async with (
+        connect(f"{base}/v1/realtime?session={session}") as websocket,
+        connect(f"{base}/v1/sessions/{session}/frames") as camera,
+        asyncio.timeout(90),
+    ):
+
+        async def until(kind: str) -> dict[str, Any]:
+            while (event := json.loads(await websocket.recv()))["type"] != kind:
+                assert event["type"] != "error", event
+            return event  # type: ignore[no-any-return]
+
+        for second in range(5):
+            await camera.send(struct.pack(">d", second) + picture(40 * second))
+            await asyncio.sleep(0.2)
+        while (await until("lookback.memory.updated"))["memory"]["frames_seen"] < 5:
+            pass
+        await asyncio.sleep(7)  # the next snapshot
+        os.kill(service.parts()["worker"], signal.SIGKILL)
+        killed_at = time.monotonic()
+        assert "waits for another" in (await until("lookback.session.moving"))["message"]
+        moved = await until("lookback.session.moved")
+        assert moved["restored"] and moved["lost_seconds"] > 0
+        assert time.monotonic() - killed_at < 60
+        memory = (await until("lookback.memory.updated"))["memory"]
+        assert memory["frames_seen"] == 5 and memory["span"] == [0.0, 4.0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -60,6 +60,11 @@ export function words(error, during = "server") {
   if (error instanceof ApiError && error.status === 401) {
     return "This gateway wants a key. Press the button again to give one.";
   }
+  if (error instanceof ApiError && error.waiting) {
+    const before = error.waiting.queue_position;
+    const wait = before === 1 ? "One waits before yours." : `${before} wait before yours.`;
+    return `All places for memories are taken. ${before === 0 ? "Yours is next." : wait}`;
+  }
   if (error instanceof LookbackError || error instanceof Unsupported) return error.message;
   const table = { camera: CAMERA_WORDS, screen: SCREEN_WORDS, sample: {}, server: {} }[during];
   if (error instanceof DOMException) {

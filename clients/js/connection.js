@@ -46,6 +46,8 @@ export class Connection {
   // Every new wish of the user has a new number; what was begun under an older one ends quietly.
   #wish = 0;
   #openedAt = 0;
+  /** @type {string | undefined} Keeps the place in the queue for a free worker. */
+  #ticket;
 
   /**
    * @param {Lookback} lookback
@@ -154,6 +156,7 @@ export class Connection {
         if (wish !== this.#wish) return;
         const known = error instanceof LookbackError ? error : new Unreachable();
         const status = error instanceof ApiError ? error.status : 0;
+        if (error instanceof ApiError) this.#ticket = error.waiting?.ticket;
         if (status === 404 && this.#session) {
           this.#lost(known);
           return;
@@ -162,7 +165,7 @@ export class Connection {
           throw error; // Trying again would not help.
         }
         if (status === 503) wait = Math.max(known.retryAfter ?? 2, FIRST_WAIT);
-        const busy = known.code === "no_room" ? "full" : "waiting";
+        const busy = ["no_room", "queue_full"].includes(known.code) ? "full" : "waiting";
         const state = known instanceof Unreachable ? "lost" : "reconnecting";
         this.handlers.onState(status === 503 ? busy : state, known);
         await sleep(wait);
@@ -172,7 +175,10 @@ export class Connection {
 
   /** @param {number} wish */
   async #open(wish) {
-    const session = await this.lookback.reserve(this.handlers.options());
+    const options = this.handlers.options();
+    const ticket = this.#ticket;
+    this.#ticket = undefined;
+    const session = await this.lookback.reserve(ticket ? { ...options, ticket } : options);
     if (wish !== this.#wish) {
       session.close({ keepalive: true }).catch(() => undefined);
       return;

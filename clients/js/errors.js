@@ -24,10 +24,13 @@ export class ApiError extends LookbackError {
    * @param {string} code
    * @param {number} status HTTP status.
    * @param {number | null} [retryAfter]
+   * @param {{queue_position: number, ticket: string} | null} [waiting] Where no worker has room:
+   *   how many sessions come first, and what keeps the place (`lookback.open({ ticket })`).
    */
-  constructor(message, code, status, retryAfter = null) {
+  constructor(message, code, status, retryAfter = null, waiting = null) {
     super(message, code, retryAfter);
     this.status = status;
+    this.waiting = waiting;
   }
 }
 

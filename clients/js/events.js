@@ -28,6 +28,7 @@
  * @typedef {object} SessionOptions
  * @property {string} [instructions] What the model is told before every question.
  * @property {number} [budget_tokens]
+ * @property {string} [ticket] Of a refusal for want of room: keeps the place in the queue.
  */
 
 /**

@@ -18,7 +18,8 @@ import { ApiError, Unreachable } from "./errors.js";
 async function failure(response) {
   /** @type {unknown} */
   const body = await response.json().catch(() => null);
-  const told = /** @type {{error?: {message?: string, code?: string}} | null} */ (body);
+  const told = /** @type {{error?: {message?: string, code?: string,
+    lookback?: {queue_position: number, ticket: string}}} | null} */ (body);
   // An unset header is null, and Number(null) is 0.
   const after = response.headers.get("Retry-After");
   const seconds = after === null ? Number.NaN : Number(after);
@@ -27,6 +28,7 @@ async function failure(response) {
     told?.error?.code ?? "",
     response.status,
     Number.isFinite(seconds) ? seconds : null,
+    told?.error?.lookback?.ticket ? told.error.lookback : null,
   );
 }
 

@@ -74,6 +74,8 @@ def run(
         save_random_qwen2_vl(Path(folder), **(large or _LIKE_7B))
         other = Engine.load(folder, device="cpu", dtype="bfloat16", threads=threads)
         other.name = "Qwen2-VL-7B's shapes"
+        # As a worker has it: no session that comes moves the others to a larger buffer.
+        other.reserve(2 * other.session_bytes(other.default_budget_tokens))
         full = other.open_session()
         _fill_with_noise(full)
         rows += [_measure(other, full, option, repeats) for option in OPTIONS]

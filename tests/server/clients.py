@@ -54,8 +54,18 @@ class MovingPicture(MediaStreamTrack):
         self.going.set()
         self.shown: list[tuple[float, int]] = []
         """Of each frame when it was made, in Unix seconds, and its grey."""
+        self.transport: Any = None
         self._count = 0
         self._began = time.monotonic()
+
+    def vanish(self) -> None:
+        """As of a killed browser: no packet comes any more, and no report."""
+
+        async def lose(packet: bytes) -> None:
+            """Where it goes, nobody knows."""
+
+        assert self.transport is not None, "it is not being sent"
+        self.transport._send_rtp = lose
 
     async def recv(self) -> VideoFrame:
         self._count += 1
@@ -93,6 +103,7 @@ async def sending(
         assert reply.status_code == 200, reply.text
         answer = reply.json()
         await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+        track.transport = transceiver.sender.transport
         yield track
     finally:
         await peer.close()

@@ -69,8 +69,7 @@ async def test_a_client_that_vanishes_frees_its_memory_within_ten_seconds(
         async with tools.talking(gateway, session) as client:
             await client.until("lookback.memory.updated")
             client.websocket.transport.abort()
-        # As of a killed browser: the connection stays, but no packet comes.
-        track.going.clear()
+        track.vanish()
         vanished = time.monotonic()
         await tools.eventually(lambda: worker.of(CloseSession, session))
         took = time.monotonic() - vanished

@@ -138,6 +138,12 @@ function hear(event) {
   if (memory.hear(event)) return;
   if (event.type === "lookback.frame.rejected" && event.message) {
     status.say(`A picture was not used: ${event.message}`, "problem");
+  } else if (event.type === "lookback.session.moving" && event.message) {
+    status.say(event.message, "link");
+  } else if (event.type === "lookback.session.moved" && event.message) {
+    status.unsay("link");
+    chat.note(event.message);
+    if (!event.restored) chat.begin();
   } else if (event.type === "error" && event.error && !event.error.event_id) {
     status.say(event.error.message, "problem");
   }

@@ -133,6 +133,7 @@
  * @property {ErrorDetails} [error]
  * @property {string} [reason]
  * @property {string} [message]
+ * @property {boolean} [restored] Of `lookback.session.moved`: whether the memory came along.
  */
 
 /** @typedef {{type: string} & Record<string, unknown>} ClientEvent */

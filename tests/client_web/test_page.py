@@ -295,6 +295,20 @@ def test_a_lost_memory_is_said_and_watching_goes_on(
     assert len(set(person.sessions)) == 2
 
 
+def test_a_worker_that_dies_is_said_and_watching_goes_on(
+    visit: Callable[..., Visit], service: Service
+) -> None:
+    person = visit()
+    person.watch("Camera")
+    os.kill(service.part("worker"), signal.SIGKILL)
+    expect(person.page.locator(".note")).to_contain_text(re.compile("memory", re.IGNORECASE))
+    expect(person.page.locator("#state")).to_have_text("Watching")
+    expect(person.page.get_by_role("alert")).to_be_hidden()
+    person.ask("What is it now?")
+    assert person.answer()
+    assert person.faults == []
+
+
 def test_a_broken_websocket_loses_neither_memory_nor_answer(
     browser: Browser, service: Service, wire: Wire
 ) -> None:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from messages import keys
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
-from messages.codec import ToGateway, ToWorker, encode
+from messages.codec import ToGateway, ToWorker
 from messages.frames import FrameRejected
 from messages.memory import MemoryDescribed
 from messages.questions import Ask
@@ -31,7 +31,7 @@ from server.broadcast import Broadcast, Event, Subscription
 from server.camera import Camera
 from server.cameras import Cameras, Publisher
 from server.conversation import Conversation
-from server.errors import ClientError, ServiceError, broker_unavailable, unknown_session
+from server.errors import ClientError, ServiceError, unknown_session
 from server.events import (
     ClientEvent,
     ItemCreate,
@@ -41,29 +41,19 @@ from server.events import (
     SessionUpdate,
 )
 from server.feed import FrameFeed
+from server.inbox import send
 from server.memory import Memory
 from server.past import Past
 from server.pictures import Pictures
+from server.portrait import described, realtime
 from server.reports import Reports
 from server.settings import GatewaySettings
 from server.tasks import stop
+from server.tenure import Tenure
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-async def send(broker: Any, message: ToWorker) -> None:
-    """Writes to the session's inbox, which its worker reads. Raises ServiceError."""
-    entry = {keys.FIELD: encode(message)}
-    key = keys.inbox(message.session)
-    try:
-        async with broker.pipeline(transaction=False) as pipe:
-            pipe.xadd(key, entry, maxlen=keys.INBOX_LENGTH, approximate=False)
-            pipe.expire(key, keys.RECORD_TTL_SECONDS)
-            await pipe.execute()
-    except RedisError as error:
-        raise broker_unavailable(error) from error
 
 
 class Session:
@@ -89,14 +79,11 @@ class Session:
         """The API key that made it, by its id: it is there for no other."""
         self.party = record.party
         """Whose limits it counts against."""
-        self.worker = record.opened.worker
-        self.moving = False
-        """Whether its worker is lost, and it waits for another."""
         self._settings = settings
         self._broker = broker
         self._ended = ended
-        self._ownerless_since: float | None = None
         self._broadcast = Broadcast()
+        self.tenure = Tenure(self.id, record.opened.worker, self._broadcast.publish)
         self._conversation = Conversation(self.id, settings, self._broadcast.publish, self._send)
         self._memory = Memory(self.id, self._broadcast.show, self._send)
         opened = record.opened
@@ -259,33 +246,12 @@ class Session:
     # Its life.
 
     def described(self) -> dict[str, Any]:
-        """What a client may know when the session begins."""
-        return {
-            "id": self.id,
-            "object": "realtime.session",
-            "model": self.opened.model,
-            "budget_tokens": self.opened.budget_tokens,
-            "cap_tokens": self.opened.cap_tokens,
-            "kv_bytes": self.opened.kv_bytes,
-            "sampled_per_second": self._settings.fps,
-            "frame_size": self.opened.frame_size,
-            "max_pixels": self.opened.max_pixels,
-            "instructions": self.wanted.instructions,
-        }
+        """As `portrait.described`."""
+        return described(self.wanted, self.opened, self._settings.fps)
 
     def _realtime(self, client: Subscription | None) -> dict[str, Any]:
         """The session as the Realtime API shows it, to this client."""
-        ours = self.described()
-        return {
-            "id": ours.pop("id"),
-            "object": ours.pop("object"),
-            "type": "realtime",
-            "model": ours.pop("model"),
-            "instructions": ours.pop("instructions"),
-            "output_modalities": ["text"],
-            "max_output_tokens": self._conversation.longest(client),
-            "lookback": ours,
-        }
+        return realtime(self.described(), self._conversation.longest(client))
 
     def state(self) -> dict[str, Any]:
         """What a client may know at any time."""
@@ -315,22 +281,9 @@ class Session:
 
     def owned(self, worker: str | None, now: float) -> None:
         """Who has the lease, None for nobody (now: monotonic seconds)."""
-        if worker is None:
-            self._ownerless_since = self._ownerless_since or now
-            return
-        self._ownerless_since = None
-        if self.moving and worker == self.worker:
-            self._moved(SessionMoved(self.id, worker, True, 0.0, True, "The worker is back."))
-
-    def ownerless_seconds(self, now: float) -> float:
-        """For how long nobody has had the lease."""
-        return 0.0 if self._ownerless_since is None else now - self._ownerless_since
-
-    def look_for_another(self) -> None:
-        """Its worker is lost, and the session waits for the next."""
-        self.moving = True
-        message = "The model worker went silent; the session waits for another."
-        self._broadcast.publish({"type": "lookback.session.moving", "message": message})
+        back = self.tenure.seen(worker, now)
+        if back is not None:
+            self._moved(back)
 
     async def close(self, reason: str, message: str) -> None:
         """Frees the memory first, then everything else; tells whoever listens."""
@@ -395,18 +348,10 @@ class Session:
                 self._ended(message.reason, message.message or "The worker closed the session.")
 
     def _moved(self, moved: SessionMoved) -> None:
-        self.moving, self.worker = False, moved.worker
         if not moved.questions:
             self._conversation.interrupted(
                 "The worker stopped before this was answered: ask again."
             )
         if not moved.restored:
             self._memory.forget()
-        self._broadcast.publish(
-            {
-                "type": "lookback.session.moved",
-                "restored": moved.restored,
-                "lost_seconds": moved.lost_seconds,
-                "message": moved.message,
-            }
-        )
+        self.tenure.moved(moved)

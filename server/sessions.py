@@ -33,9 +33,10 @@ from server.errors import (
     no_worker,
     unknown_session,
 )
+from server.inbox import send
 from server.line import Line
 from server.past import Past, read_past
-from server.session import Session, send
+from server.session import Session
 from server.settings import GatewaySettings
 from server.workers import Workers
 
@@ -168,7 +169,7 @@ class Sessions:
                     self._close_soon(
                         session, "key_revoked", "The API key that made it was revoked."
                     )
-                elif session.ownerless_seconds(now) > self.settings.takeover_seconds:
+                elif session.tenure.ownerless_seconds(now) > self.settings.takeover_seconds:
                     self._close_soon(
                         session,
                         "worker_lost",
@@ -210,9 +211,12 @@ class Sessions:
             log.warning("session %s is another gateway's now", session.name)
             await session.leave_to_another()
         for session in sessions:
-            if session.ownerless_seconds(now) > _OWNERLESS_SECONDS and not session.moving:
+            if (
+                session.tenure.ownerless_seconds(now) > _OWNERLESS_SECONDS
+                and not session.tenure.moving
+            ):
                 await self._line.again(session.record)
-                session.look_for_another()
+                session.tenure.look_for_another()
 
     def _checked(self, instructions: str) -> str:
         limit, param = self.settings.instructions_characters, "instructions"

@@ -91,7 +91,6 @@ class Senders:
     async def _offer(self, identity: int, fps: float) -> str:
         peer = self._peers[identity] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         track = self._tracks[identity] = ClipTrack(self._clips[fps], fps)
-        track.going.set()
         peer.addTransceiver(track, direction="sendonly")
         await peer.setLocalDescription(await peer.createOffer())
         sdp: str = peer.localDescription.sdp

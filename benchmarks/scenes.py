@@ -16,12 +16,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+import lookback_files
 from lookback.video import Video
 from model_worker.picture import fitted
 from training.questions import Exchange, Frame, ask, phrase
 from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_NAMES
 
-SAMPLE: Final = Path(__file__).parent.parent / "samples" / "objects.mp4"
+SAMPLE: Final = lookback_files.SAMPLES / "objects.mp4"
 RECENT_SECONDS: Final = 300
 KINDS: Final = ("now", "last", "seen", "never", "before", "after", "where", "colour")
 

@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+import lookback_files
 from lookback import keys, snapshots
 from lookback.flags import BROKER, LISTEN, MODEL, takes
 from lookback.part import EXIT_UNUSABLE
@@ -30,7 +31,7 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Clip = Annotated[Path, typer.Argument(help="A video file.")]
 
-SAMPLE = Path(__file__).parent.parent / "samples" / "objects.mp4"
+SAMPLE = lookback_files.SAMPLES / "objects.mp4"
 
 app.add_typer(keys.app, name="keys")
 app.add_typer(snapshots.app, name="session")

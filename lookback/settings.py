@@ -7,6 +7,8 @@ from dotenv import dotenv_values
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lookback_files import PROFILES
+
 
 class ServeSettings(BaseSettings):
     """One machine's service. broker_url None: an embedded broker."""
@@ -54,7 +56,7 @@ def apply_profile(path: Path) -> None:
     Raises FileNotFoundError, and ValueError for a file without any such line.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"There is no profile {path}. configs/ has some to start from.")
+        raise FileNotFoundError(f"There is no profile {path}. {PROFILES} has some to start from.")
     values = {k: v for k, v in dotenv_values(path).items() if k.startswith("LOOKBACK_")}
     if not values:
         raise ValueError(f"{path} has no LOOKBACK_NAME=value line.")

@@ -2,15 +2,15 @@
 
 import os
 import socket
-from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+import lookback_files
 from model_worker.snapshot_header import Option
 
-SHIPPED_MODEL: Final = Path(__file__).parent.parent / "models" / "lookback-mini"
+SHIPPED_MODEL: Final = lookback_files.MODEL
 
 
 class WorkerSettings(BaseSettings):

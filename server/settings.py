@@ -1,18 +1,16 @@
 """What a gateway can be told, by `LOOKBACK_*` variables; only this file reads them."""
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
 
+import lookback_files
 from messages.questions import MOST_WAITING
 from server.access_settings import AccessSettings, words
 from server.rtsp_hosts import RtspHosts
 from server.udp import MediaAddresses, UdpPorts
-
-_ROOT: Final = Path(__file__).parent.parent
-
 
 IceUrl = Annotated[str, Field(pattern=r"^(stun|turn)s?:[^\s<>\"]+$")]
 
@@ -39,9 +37,9 @@ class GatewaySettings(AccessSettings):
     """With ssl_keyfile: HTTPS, without which browsers give other machines' pages no camera."""
     ssl_keyfile: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    client_folder: Path = _ROOT / "client_web"
-    library_folder: Path = _ROOT / "clients" / "js"
-    samples_folder: Path = _ROOT / "samples"
+    client_folder: Path = lookback_files.PAGE
+    library_folder: Path = lookback_files.LIBRARY
+    samples_folder: Path = lookback_files.SAMPLES
 
     fps: float = Field(default=1.0, gt=0, le=30)
     """Frames sampled per second of presentation time."""

@@ -37,6 +37,12 @@ def campaign(examples: int) -> settings:
     )
 
 
+def resident() -> float:
+    """MiB of memory that this process uses, the gateway with it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / _MEBIBYTE
+
+
 class Held(NamedTuple):
     """What this process holds, the gateway with it."""
 
@@ -49,12 +55,11 @@ class Held(NamedTuple):
     def now() -> "Held":
         gc.collect()
         tasks = sum(isinstance(it, asyncio.Task) and not it.done() for it in gc.get_objects())
-        resident = Path("/proc/self/statm").read_text().split()[1]
         return Held(
             len(list(Path("/proc/self/fd").iterdir())),
             tasks,
             threading.active_count(),
-            int(resident) * os.sysconf("SC_PAGE_SIZE") / _MEBIBYTE,
+            resident(),
         )
 
 

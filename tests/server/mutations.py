@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-OFFERS = {path.stem: path.read_bytes().decode() for path in Path(__file__).parent.glob("offers/*")}
+_FOLDER = Path(__file__).parent / "offers"
+OFFERS = {path.stem: path.read_bytes().decode() for path in sorted(_FOLDER.iterdir())}
 """As real programs sent them."""
 
 _RAW = (
@@ -119,7 +120,7 @@ def _changed(whole: list[Any], steps: Sequence[_Step], piece: Callable[[float], 
 def lines(texts: Sequence[str], pieces: Sequence[str]) -> st.SearchStrategy[str]:
     """One of the texts with lines dropped, doubled, exchanged, and put in: those of other texts,
     the pieces, and any."""
-    pool = [*pieces, *{line for text in texts for line in text.splitlines()}]
+    pool = [*pieces, *sorted({line for text in texts for line in text.splitlines()})]
 
     def change(text: str, steps: list[_Step], ending: str, strange: str) -> str:
         def piece(how: float) -> str:

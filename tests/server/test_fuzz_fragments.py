@@ -33,7 +33,7 @@ def test_no_fragment_does_any_harm(gateway: str) -> None:
     taken = set()
     with unharmed(gateway) as session, httpx.Client(base_url=gateway, timeout=30) as client:
 
-        @campaign(120)
+        @campaign(80)
         @given(st.lists(fragments, min_size=1, max_size=3), tags)
         def trickle(sent: list[bytes], tag: str) -> None:
             begun = client.post(f"/whip/{session}", content=_OFFER, headers=SDP)
@@ -46,4 +46,4 @@ def test_no_fragment_does_any_harm(gateway: str) -> None:
             assert client.delete(place).status_code == 200
 
         trickle()
-    assert {204, 400, 412, 422} <= taken, "the mutations are too strong, or too weak"
+    assert {204, 400, 412} <= taken, "the mutations are too strong, or too weak"

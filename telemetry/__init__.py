@@ -1,0 +1,1 @@
+"""What every process says of itself: log lines and traces. Knows no part of the service."""

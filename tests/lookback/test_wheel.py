@@ -20,16 +20,8 @@ from lookback_client import Lookback
 from tests.lookback.conftest import ROOT
 
 PARTS = ["lookback_files", "broker", "lookback", "messages", "model_worker", "server"]
-FOLDERS = [
-    *PARTS,
-    "benchmarks",
-    "clients",
-    "client_web",
-    "configs",
-    "models",
-    "samples",
-    "training",
-]
+BESIDE = ["benchmarks", "clients", "client_web", "configs", "models", "samples", "training"]
+BESIDE = ["benchmarks", "clients", "client_web", "configs", "models", "samples", "training"]
 FILES = ["pyproject.toml", "README.md", "LICENSE", "NOTICE"]
 
 
@@ -37,7 +29,7 @@ FILES = ["pyproject.toml", "README.md", "LICENSE", "NOTICE"]
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """From a copy: a build leaves its traces beside the source."""
     source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
-    for name in FOLDERS:
+    for name in PARTS + BESIDE:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:
         shutil.copy(ROOT / name, source)

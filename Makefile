@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install run test fuzz check format docs train bench
+.PHONY: help install run test fuzz check format docs lock audit train bench
 
 help:  ## This list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,6 +47,20 @@ format: install  ## Put the Python in its form
 
 docs: install  ## Write docs/openapi.json and docs/asyncapi.json from the code
 	$(BIN)/python -m server.documents
+
+PIN = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --custom-compile-command "make lock" $(ARGS)
+
+lock: install  ## Pin what the images install, with hashes; ARGS=--upgrade takes newer versions
+	$(PIN) pyproject.toml --extra tracing -o requirements/all.txt
+	for part in build gateway worker; do \
+	  $(PIN) requirements/$$part.in -c requirements/all.txt -o requirements/$$part.txt; done
+	$(PIN) requirements/worker-cpu.in -c requirements/all.txt -o requirements/worker-cpu.txt \
+	  --override <(echo "torch; sys_platform == 'none'")
+
+audit: install node_modules/.installed  ## Ask for known vulnerabilities in what is pinned
+	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements/all.txt
+	npm audit
 
 train: install  ## Make lookback-mini again (hours); goes on where it was stopped
 	@.ci/packages emoji

@@ -59,7 +59,7 @@ lock: install  ## Pin what the images install, with hashes; ARGS=--upgrade takes
 	  --override <(echo "torch; sys_platform == 'none'")
 
 audit: install node_modules/.installed  ## Ask for known vulnerabilities in what is pinned
-	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements/all.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/all.txt
 	npm audit
 
 train: install  ## Make lookback-mini again (hours); goes on where it was stopped

@@ -7,7 +7,7 @@
 | `lookback:wake` | stream, MAXLEN 1 | gateway | somebody has come to the queue |
 | `lookback:session:{session}` | string, TTL | gateway | what was wanted, its SessionRecord |
 | `lookback:alive:{session}` | string, TTL | gateway | the session still has somebody |
-| `lookback:gateway:{session}` | string, TTL | gateway | the gateway that serves the session |
+| `lookback:gateway:{session}` | string, TTL | gateway | who serves it, once somebody has joined |
 | `lookback:inbox:{session}` | stream, exact MAXLEN, TTL | gateway | close, ask, cancel, describe |
 | `lookback:frames:{session}` | stream, exact MAXLEN RING | gateway | frames; the oldest goes |
 | `lookback:events:{session}` | stream, exact MAXLEN, TTL | worker | what its clients hear |
@@ -34,6 +34,8 @@ RING: Final = 4
 EVENTS_LENGTH: Final = 2048
 EVENTS_TTL_SECONDS: Final = 600
 ALIVE_TTL_SECONDS: Final = 6
+GATEWAY_TTL_SECONDS: Final = 3
+"""Shorter, so that another gateway may come for a session while it is still kept alive."""
 CARD_TTL_SECONDS: Final = 4
 LEASE_SECONDS: Final = 4.0
 """An owner renews its lease four times as often."""

@@ -13,12 +13,13 @@ class Attendance:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._created_at = self._left_at = self._asked_at = time.monotonic()
-        self._attached = False
         self._attending = 0
+        self.attached = False
+        """Whether anybody has ever come."""
 
     def came(self) -> None:
         """A websocket or a camera has joined. It has as long to connect as a client to return."""
-        self._attached = True
+        self.attached = True
         self.left()
 
     def left(self, stay_seconds: float = 0.0) -> None:
@@ -33,7 +34,7 @@ class Attendance:
     def attended(self, stay_seconds: float = 0.0) -> Iterator[None]:
         """While this lasts, and so long after it, somebody needs the session, though no websocket
         has joined."""
-        self._attached = True
+        self.attached = True
         self._attending += 1
         try:
             yield
@@ -52,7 +53,7 @@ class Attendance:
         """
         settings = self._settings
         frame_at = frame_at or self._created_at
-        if not self._attached:
+        if not self.attached:
             if now - self._created_at > settings.idle_seconds:
                 return "Nobody joined it."
         elif websockets == 0 and self._attending == 0:

@@ -201,7 +201,8 @@ class Sessions:
                     self._sessions.pop(session.id, None)
                     lost.append(session)
                     continue
-                pipe.set(keys.gateway(session.id), self.name, ex=keys.ALIVE_TTL_SECONDS)
+                if session.attendance.attached:  # until then any gateway may take it
+                    pipe.set(keys.gateway(session.id), self.name, ex=keys.GATEWAY_TTL_SECONDS)
                 pipe.set(keys.alive(session.id), b"1", ex=keys.ALIVE_TTL_SECONDS)
                 self._line.write(pipe, session.record)
                 pipe.expire(keys.inbox(session.id), keys.RECORD_TTL_SECONDS)
@@ -288,7 +289,6 @@ class Sessions:
         async with self._broker.pipeline(transaction=True) as pipe:
             self._line.write(pipe, record)
             session = record.wanted.session
-            pipe.set(keys.gateway(session), self.name, ex=keys.ALIVE_TTL_SECONDS)
             pipe.set(keys.alive(session), b"1", ex=keys.ALIVE_TTL_SECONDS)
             await pipe.execute()
         return self._add(record)
@@ -301,11 +301,11 @@ class Sessions:
                 record is None
                 or record.opened is None
                 or not caller.reaches(session, record.owner)
-                or not await self._broker.exists(keys.alive(session))
+                or not await self._broker.exists(keys.alive(session), keys.owner(session))
             ):
                 raise unknown_session(session)
             ours = await self._broker.set(
-                keys.gateway(session), self.name, nx=True, ex=keys.ALIVE_TTL_SECONDS
+                keys.gateway(session), self.name, nx=True, ex=keys.GATEWAY_TTL_SECONDS
             )
             if not ours:
                 raise ServiceError(

@@ -113,13 +113,14 @@ async def test_another_gateway_goes_on_where_one_was_lost(
             await client.until("lookback.memory.updated")
         before = await _answer(gateway, session)
     frames = len(worker.frames)
+    broker = connect(broker_url)
+    await tools.eventually(lambda: broker.exists(keys.gateway(session)))
     with tools.serving(broker_url=broker_url) as other:
         address = f"{other}/v1/sessions/{session}"
         reply = await asyncio.to_thread(httpx.get, address)
         assert reply.status_code == 503
         assert reply.json()["error"]["code"] == "session_elsewhere"
         assert "retry-after" in reply.headers
-        broker = connect(broker_url)
         broker.delete(keys.gateway(session))  # as when it was killed some seconds ago
         assert (await asyncio.to_thread(httpx.get, address)).status_code == 200
         broker.close()
@@ -153,3 +154,21 @@ async def test_a_gateway_that_stops_leaves_its_sessions_to_the_next(
     with tools.serving(broker_url=broker_url) as url:
         state = await asyncio.to_thread(httpx.get, f"{url}/v1/sessions/{session}")
         assert state.status_code == 200
+
+
+async def test_a_session_that_nobody_has_joined_goes_to_the_gateway_that_is_asked(
+    gateway: str, broker_url: str, worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    with tools.serving(broker_url=broker_url) as other:
+        async with tools.talking(other, session) as client:
+            await client.until("session.created")
+            broker = connect(broker_url)
+            await tools.eventually(lambda: broker.exists(keys.gateway(session)))
+            broker.close()
+
+            def refused() -> bool:
+                reply = httpx.get(f"{gateway}/v1/sessions/{session}")
+                return reply.status_code == 503 and "session_elsewhere" in reply.text
+
+            await tools.eventually(refused)

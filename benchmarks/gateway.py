@@ -15,12 +15,6 @@ A real worker watches the sessions, and counts for nothing.
 """
 
 import asyncio
-import json
-import os
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,17 +26,16 @@ import numpy as np
 
 from benchmarks.barcode import HEIGHT, WIDTH, number_in
 from benchmarks.errors import OptionError
+from benchmarks.process import Process, free_port, read, ready
 from broker.connection import connect_async
-from broker.embedded import EmbeddedBroker, dies_with
+from broker.embedded import EmbeddedBroker
 from messages import keys
 from messages.codec import decode_frame
 
 DESCRIPTION = "WebRTC cameras into one gateway: processor time of a stream, age of a frame"
 
-_READY_SECONDS: Final = 120.0
 _SETTLE_SECONDS: Final = 0.5  # between the sides, so that what is under way counts for nobody
 _LONGEST_AGE: Final = 5.0
-_ORDER_BYTES: Final = 2**24
 
 
 def run(
@@ -120,65 +113,14 @@ async def _point(
     }
 
 
-class _Process:
-    """A process of ours that takes orders: a line of JSON in, one out."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self.pid: Final = process.pid
-
-    @staticmethod
-    @asynccontextmanager
-    async def started(*command: str, **environment: str) -> AsyncIterator["_Process"]:
-        """`python -m COMMAND`, until the block is left. What it says on standard error is shown
-        where it fails."""
-        with tempfile.TemporaryFile() as said:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                *command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                env={**os.environ, **environment},
-                limit=_ORDER_BYTES,
-                preexec_fn=dies_with(os.getpid()),
-            )
-            try:
-                yield _Process(process)
-            except BaseException:
-                said.seek(0)
-                sys.stderr.write(said.read().decode(errors="replace")[-4000:])
-                raise
-            finally:
-                if process.returncode is None:
-                    process.terminate()
-                await process.wait()
-
-    async def order(self, do: str, **told: Any) -> dict[str, Any]:
-        """What it answers. Raises RuntimeError where it has ended."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"do": do, **told}).encode() + b"\n")
-        line = await self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"process {self.pid} has ended at the order {do!r}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def cpu_seconds(self) -> float:
-        """Of all its threads so far, those that have ended too. Linux names the clock of a process
-        by its id: what clock_getcpuclockid(3) computes."""
-        return time.clock_gettime(~self.pid << 3 | 2)
-
-
 class _Sides:
     """The senders, and who receives from them. A camera's id is even where the gateway gets it."""
 
     def __init__(
         self,
-        senders: _Process,
-        gateway: _Process,
-        bare: _Process,
+        senders: Process,
+        gateway: Process,
+        bare: Process,
         client: httpx.AsyncClient,
         broker: Any,
     ) -> None:
@@ -214,14 +156,14 @@ class _Sides:
 
     async def _connect_gateway(self, identity: int, fps: float) -> None:
         reply = await self._client.post("/v1/sessions", json={})
-        session = self._sessions[identity] = _read(reply)["id"]
+        session = self._sessions[identity] = read(reply)["id"]
         self._read_to[keys.frames(session)] = "0"
         offer = (await self._senders.order("connect", id=identity, fps=fps))["offer"]
         body = {"type": "offer", "sdp": offer}
         reply = await self._client.post(f"/v1/sessions/{session}/offer", json=body)
-        await self._senders.order("answer", id=identity, sdp=_read(reply)["sdp"])
+        await self._senders.order("answer", id=identity, sdp=read(reply)["sdp"])
 
-    async def measure(self, side: _Process, seconds: float) -> tuple[float, list[float]]:
+    async def measure(self, side: Process, seconds: float) -> tuple[float, list[float]]:
         """Only this side's cameras send: its processor seconds a second, and the ages of the frames
         that the gateway handed on."""
         even = side is self.gateway
@@ -266,7 +208,7 @@ class _Sides:
 
 @asynccontextmanager
 async def _sides(url: str, sessions: int) -> AsyncIterator[_Sides]:
-    port = _free_port()
+    port = free_port()
     settings = {
         "LOOKBACK_BROKER_URL": url,
         "LOOKBACK_PORT": str(port),
@@ -274,8 +216,8 @@ async def _sides(url: str, sessions: int) -> AsyncIterator[_Sides]:
     }
     async with AsyncExitStack() as stack:
 
-        async def start(*command: str) -> _Process:
-            return await stack.enter_async_context(_Process.started(*command, **settings))
+        async def start(*command: str) -> Process:
+            return await stack.enter_async_context(Process.started(*command, **settings))
 
         senders = await start("benchmarks.senders")
         bare = await start("benchmarks.bare_receiver")
@@ -284,34 +226,7 @@ async def _sides(url: str, sessions: int) -> AsyncIterator[_Sides]:
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
         )
-        await _ready(client)
+        await ready(client)
         broker = await connect_async(url)
         stack.push_async_callback(broker.aclose)
         yield _Sides(senders, gateway, bare, client, broker)
-
-
-def _read(reply: httpx.Response) -> dict[str, Any]:
-    """Raises RuntimeError for a refusal."""
-    if reply.is_error:
-        raise RuntimeError(f"the gateway refuses: {reply.text}")
-    body: dict[str, Any] = reply.json()
-    return body
-
-
-async def _ready(client: httpx.AsyncClient) -> None:
-    """Raises RuntimeError where no session can be had in time."""
-    deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            if (await client.get("/ready")).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass  # it is not listening yet
-        await asyncio.sleep(0.2)
-    raise RuntimeError("the gateway did not become ready")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -116,7 +116,14 @@ class PeerWorker:
                 continue
             self.say(
                 SessionOpened(
-                    session, "peer", budget, budget + 72, 1000, self.card.worker, (96, 96), 9216
+                    session,
+                    "peer",
+                    budget,
+                    budget + 72,
+                    1000,
+                    self.card.worker,
+                    self.card.frame_size,
+                    self.card.max_pixels,
                 )
             )
             if record.opened is not None:

@@ -113,7 +113,7 @@ async def test_what_a_still_camera_shows_stays_the_present(
 async def test_a_stream_that_changes_its_size_goes_on(
     serve: Callable[..., str], worker: Any, tools: Any, codec: str
 ) -> None:
-    worker.card = msgspec.structs.replace(tools.CARD, frame_size=None, max_pixels=10**6)
+    worker.card = msgspec.structs.replace(worker.card, frame_size=None, max_pixels=10**6)
     await asyncio.sleep(0.5)  # until the card is shown
     url = serve(fps=10)
     session = tools.new_session(url)

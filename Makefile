@@ -45,8 +45,9 @@ format: install  ## Put the Python in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: install  ## Write docs/openapi.json and docs/asyncapi.json from the code
+docs: install  ## Write docs/openapi.json, docs/asyncapi.json and docs/settings.md from the code
 	$(BIN)/python -m server.documents
+	$(BIN)/python -m lookback.reference
 
 PIN = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --custom-compile-command "make lock" $(ARGS)

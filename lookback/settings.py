@@ -14,7 +14,11 @@ class ServeSettings(BaseSettings):
     """One machine's service. broker_url None: an embedded broker."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LOOKBACK_", frozen=True, extra="ignore", env_ignore_empty=True
+        env_prefix="LOOKBACK_",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
     )
 
     broker_url: str | None = None
@@ -37,7 +41,11 @@ class KeysSettings(BaseSettings):
     """Where `lookback keys` keeps them; None: in the user's own folder for settings."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LOOKBACK_", frozen=True, extra="ignore", env_ignore_empty=True
+        env_prefix="LOOKBACK_",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
     )
 
     api_keys_file: Path | None = None

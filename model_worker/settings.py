@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import lookback_files
 from model_worker.snapshot_header import Option
+from telemetry.logs import Format
 
 SHIPPED_MODEL: Final = lookback_files.MODEL
 
@@ -16,7 +17,9 @@ SHIPPED_MODEL: Final = lookback_files.MODEL
 class WorkerSettings(BaseSettings):
     """A worker process. Raises pydantic.ValidationError that names the variable to change."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOKBACK_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LOOKBACK_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     broker_url: str = "redis://127.0.0.1:6379"
     worker_name: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
@@ -26,7 +29,9 @@ class WorkerSettings(BaseSettings):
     revision: str | None = None
     """Branch, tag or commit of a hub id; None: its main branch."""
     device: str = "auto"
+    """`auto` (CUDA where there is a GPU), `cpu`, `cuda`, `cuda:1`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of weights and KV memory; `auto`: bfloat16 on CUDA, float32 on a CPU."""
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     """The vision tower's attention; the decoder's is the engine's own."""
     quantization: Literal["none", "int8", "int4"] = "none"
@@ -41,6 +46,7 @@ class WorkerSettings(BaseSettings):
     """Whether rotary positions are made compact when the trained range ends, or in every pass;
     None: as suits the model."""
     max_sessions: int = Field(default=4, ge=1)
+    """Sessions at once."""
     kv_bytes: int | None = Field(default=None, ge=1)
     """All sessions' KV memory together, in bytes, taken at the start; None: what max_sessions of
     the default budget take."""
@@ -58,7 +64,17 @@ class WorkerSettings(BaseSettings):
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long a worker that is to stop goes on with what it was asked; its sessions then go on
     at another one."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Where `/metrics`, `/health` and `/ready` are served by HTTP, for Prometheus and for probes;
+    None: nowhere; 0 takes any free port."""
+    metrics_host: str = "127.0.0.1"
+    """The address of that port; it asks for no credentials."""
+    tracing: str | None = None
+    """An OTLP collector for traces, as `http://host:4318`; needs `lookback[tracing]`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged, on stderr."""
+    log_format: Format = "text"
+    """`json`: one object a line."""
 
     @field_validator("worker_name")
     @classmethod

@@ -35,7 +35,11 @@ class AccessSettings(BaseSettings):
     """Where a gateway listens, whom it lets in, and what one of them may take."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LOOKBACK_", frozen=True, extra="ignore", env_ignore_empty=True
+        env_prefix="LOOKBACK_",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
     )
 
     host: str = "127.0.0.1"

@@ -31,15 +31,22 @@ class GatewaySettings(AccessSettings):
     """A gateway process. Raises pydantic.ValidationError that names the variable to change."""
 
     broker_url: str = "redis://127.0.0.1:6379"
+    """Redis or a server that speaks its protocol, as `redis://[[user]:password@]host:port`,
+    `rediss://…` or `unix:///path`; None (of `serve`): an embedded one."""
     port: int = Field(default=8400, ge=0, le=65535)
     """0 takes any free port."""
     ssl_certfile: Path | None = None
     """With ssl_keyfile: HTTPS, without which browsers give other machines' pages no camera."""
     ssl_keyfile: Path | None = None
+    """The certificate's private key."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged, on stderr."""
     client_folder: Path = lookback_files.PAGE
+    """The page."""
     library_folder: Path = lookback_files.LIBRARY
+    """The JavaScript client, which the page uses."""
     samples_folder: Path = lookback_files.SAMPLES
+    """The sample clip and its questions."""
 
     fps: float = Field(default=1.0, gt=0, le=30)
     """Frames sampled per second of presentation time."""
@@ -49,6 +56,7 @@ class GatewaySettings(AccessSettings):
     keep_every_seconds: float = Field(default=4.0, ge=0)
     """At least one frame in so many seconds is kept, however similar; 0 keeps all."""
     jpeg_quality: int = Field(default=90, ge=1, le=100)
+    """Of the frames that a worker is sent."""
     stall_seconds: float = Field(default=4.0, gt=0)
     """A camera that nothing is heard of for so long counts as stalled."""
     connect_seconds: float = Field(default=15.0, gt=0)
@@ -87,6 +95,7 @@ class GatewaySettings(AccessSettings):
     """Pictures of questions, all of which are kept, that one session takes in the long run."""
 
     question_characters: int = Field(default=4000, ge=1)
+    """A question's length at most."""
     instructions_characters: int = Field(default=2000, ge=1)
     """A system prompt's length at most."""
     queued_questions: int = Field(default=8, ge=0, lt=MOST_WAITING)
@@ -94,6 +103,7 @@ class GatewaySettings(AccessSettings):
     answer_tokens: int = Field(default=128, ge=1)
     """An answer's length where the client asks for none."""
     longest_answer_tokens: int = Field(default=1024, ge=1)
+    """The longest answer that a client may ask for."""
     answer_seconds: float = Field(default=120.0, gt=0)
     """How long nothing may be heard of an answer before it counts as lost."""
     first_frame_seconds: float = Field(default=30.0, gt=0)

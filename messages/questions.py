@@ -13,7 +13,8 @@ LONGEST_STOP: Final = 64
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
     """One question. Temperature 0 is greedy decoding; an answer ends before any of the texts
-    in `stop` (at most MOST_STOPS of 1 to LONGEST_STOP characters), which are no part of it."""
+    in `stop` (at most MOST_STOPS of 1 to LONGEST_STOP characters), which are no part of it. `trace`
+    is the question's W3C traceparent."""
 
     session: str
     response: str
@@ -23,6 +24,7 @@ class Ask(msgspec.Struct, frozen=True, tag="ask"):
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    trace: str | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):

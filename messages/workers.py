@@ -12,7 +12,9 @@ Messages of equal version may have more fields, which the older side does not re
 class WorkerCard(msgspec.Struct, frozen=True, tag="worker"):
     """A living worker. `frame_size` is (width, height) in pixels where the model's input size is
     fixed; otherwise frames keep their shape within `max_pixels`. `kv_bytes` is what all sessions
-    may take together; `draining`: it takes no new ones, since it is about to stop."""
+    may take together; `draining`: it takes no new ones, since it is about to stop. `ttft_seconds` is
+    the time to first token of its latest answer, `frame_age_seconds` the age of the frame that it
+    saw last when it was in memory."""
 
     worker: str
     model: str
@@ -31,3 +33,7 @@ class WorkerCard(msgspec.Struct, frozen=True, tag="worker"):
     kv_bytes: int = 0
     draining: bool = False
     protocol: int = 1
+    answers_running: int = 0
+    answers_waiting: int = 0
+    ttft_seconds: float | None = None
+    frame_age_seconds: float | None = None

@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from typing import Final
 
 from model_worker.leases import Leases
+from model_worker.metrics import WorkerMetrics
 from model_worker.outage import Outage
 from model_worker.snapshot import Snapshot
 from model_worker.store import SnapshotStore, StoreError
@@ -18,7 +20,10 @@ _LOOK_SECONDS: Final = 0.5
 class Keeper:
     """Of each session the newest snapshot waits; a newer one takes its place."""
 
-    def __init__(self, store: SnapshotStore, leases: Leases) -> None:
+    def __init__(
+        self, store: SnapshotStore, leases: Leases, metrics: WorkerMetrics | None = None
+    ) -> None:
+        self._metrics = metrics or WorkerMetrics("")
         self._store = store
         self._leases = leases
         self._changed = threading.Condition()
@@ -74,14 +79,26 @@ class Keeper:
         if lease is None:
             return  # it has ended, or is another worker's
         began = time.monotonic()
+        size = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size
+            for piece in snapshot:
+                size += len(piece)
+                yield piece
+
         try:
-            self._store.write(lease, snapshot)
+            self._store.write(lease, counted())
         except StoreError as error:
             self.failed += 1
+            self._metrics.snapshots["failed"].inc()
             self._outage.seconds(error)  # it is said once; the next snapshot tries again
             return
         self._outage.over()
         self.written += 1
         self.seconds = time.monotonic() - began
+        self._metrics.snapshots["written"].inc()
+        self._metrics.snapshot.observe(self.seconds)
+        self._metrics.snapshot_bytes.inc(size)
         if lease.session not in self._leases:  # it has ended meanwhile
             self.drop(session)

@@ -6,15 +6,21 @@ from collections.abc import Callable
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted, Span
 from messages.codec import ToGateway
 from model_worker.decoding import Sampling
+from model_worker.metrics import WorkerMetrics
 from model_worker.scheduler import Stage
 from model_worker.seat import Reply, Seat
+from model_worker.traces import Traces
 
 
 class Replies:
     """Turns questions into answers in progress, and their progress into messages."""
 
-    def __init__(self, emit: Callable[[ToGateway], None]) -> None:
+    def __init__(
+        self, emit: Callable[[ToGateway], None], metrics: WorkerMetrics, traces: Traces
+    ) -> None:
         self._emit = emit
+        self._metrics = metrics
+        self._traces = traces
 
     def begin(self, seat: Seat) -> Reply | None:
         """Start the oldest waiting question; None where it is refused."""
@@ -38,6 +44,7 @@ class Replies:
         """An answer has come on by one piece."""
         answer, session = reply.answer, seat.lane.session
         piece, ended = answer.read(), not answer.running
+        self._time(reply)
         if answer.completion_tokens or ended:
             seat.lane.stage = Stage.DECODE
             self._announce(seat, reply)
@@ -47,6 +54,18 @@ class Replies:
             reply.pieces += 1
         if ended:
             self._finish(seat, reply)
+
+    def _time(self, reply: Reply) -> None:
+        """What is known of a token that has come since, if one has."""
+        if reply.answer.completion_tokens == reply.tokens:
+            return
+        now = time.monotonic()
+        if reply.first_token_at is None:
+            reply.first_token_at = now
+            self._metrics.first_token(now - reply.asked_at)
+        else:
+            self._metrics.inter_token_latency.observe(now - reply.token_at)
+        reply.tokens, reply.token_at = reply.answer.completion_tokens, now
 
     def _announce(self, seat: Seat, reply: Reply) -> None:
         if reply.announced:
@@ -68,7 +87,14 @@ class Replies:
     def _finish(self, seat: Seat, reply: Reply) -> None:
         answer = reply.answer
         assert answer.status != "running"
-        first = reply.first_text_at or time.monotonic()
+        now = time.monotonic()
+        first = reply.first_text_at or now
+        self._metrics.e2e_request_latency.observe(now - reply.asked_at)
+        self._metrics.request_queue_time.observe(reply.started_at - reply.asked_at)
+        if reply.first_token_at is not None:
+            self._metrics.request_prefill_time.observe(reply.first_token_at - reply.started_at)
+            self._metrics.request_decode_time.observe(now - reply.first_token_at)
+        self._traces.answered(reply, seat.newest_trace, now)
         self._emit(
             AnswerDone(
                 reply.ask.session,

@@ -6,7 +6,7 @@ what the sessions' clients are to hear, and must be cheap.
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Literal
@@ -31,6 +31,7 @@ from model_worker.admission import Admission
 from model_worker.engine import Engine
 from model_worker.mailbox import Abandon, Lost, Mail, Resume
 from model_worker.memory.container import SnapshotError
+from model_worker.metrics import Now, WorkerMetrics
 from model_worker.pace import Pace
 from model_worker.replies import Replies
 from model_worker.scheduler import MAX_WAITING_QUESTIONS, Scheduler, Turn
@@ -40,7 +41,10 @@ from model_worker.snapshot import Snapshot
 from model_worker.snapshot_header import INBOX, Note, Option
 from model_worker.snapshot_reader import SnapshotReader
 from model_worker.timeline import Positions
+from model_worker.traces import Traces
 from model_worker.work import Work, advance, see
+from telemetry.logs import about
+from telemetry.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +73,8 @@ class Runner:
         save: Callable[[str, Snapshot], None] | None = None,
         save_seconds: float = 5.0,
         save_option: Option = "exact",
+        metrics: WorkerMetrics | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`name` is the worker's. `max_batch` frames of all sessions pass the model together at
         most, and `max_answers` answers are written at a time; more wait by their age. `save` is
@@ -77,18 +83,26 @@ class Runner:
         self._save_seconds = save_seconds
         self._save_option: Option = save_option
         self._engine = engine
-        self._emit = emit
+        self._metrics = metrics or WorkerMetrics(engine.name)
+        self._traces = Traces(tracer, name, engine.name)
+        self._hear = emit
         self._admission = admission
         self._budget_tokens = budget_tokens
+        self._usual_bytes = engine.session_bytes(budget_tokens)
         self._name = name
         self._policy = policy
         self._positions = positions
         self._scheduler = Scheduler(max_answers)
         self._pace = Pace(max_batch)
-        self._replies = Replies(emit)
+        self._replies = Replies(self._emit, self._metrics, self._traces)
         self._half_seen: list[tuple[Seat, Intake]] = []
         self._seats: dict[str, Seat] = {}
         self._watched: deque[float] = deque(maxlen=1024)
+        self._turn_began: float | None = None
+
+    def _emit(self, message: ToGateway) -> None:
+        self._metrics.note(message)
+        self._hear(message)
 
     @property
     def sessions(self) -> int:
@@ -104,10 +118,31 @@ class Runner:
         since = time.monotonic() - RATE_SECONDS
         return sum(1 for at in list(self._watched) if at > since) / RATE_SECONDS
 
+    def now(self) -> Now:
+        """For a scrape, on any thread."""
+        seats = list(self._seats.values())
+        sizes = [_size(seat.kv_bytes, self._usual_bytes) for seat in seats]
+        kv_bytes: Counter[str] = Counter()
+        for size, seat in zip(sizes, seats, strict=True):
+            kv_bytes[size] += seat.kv_bytes
+        began = self._turn_began
+        return Now(
+            sessions=Counter(sizes),
+            kv_bytes_used=kv_bytes,
+            running=sum(seat.reply is not None for seat in seats),
+            waiting=sum(len(seat.lane.questions) for seat in seats),
+            frames_waiting=sum(len(seat.lane.frames) for seat in seats),
+            busy_seconds=0.0 if began is None else time.monotonic() - began,
+        )
+
     # -- messages in ----------------------------------------------------------------------
 
     def handle(self, mail: Mail) -> None:
         """Take one message. Those for sessions that are not open are left alone."""
+        with about(session=shown(mail.session)):
+            self._handle(mail)
+
+    def _handle(self, mail: Mail) -> None:
         if isinstance(mail, OpenSession):
             self._open(mail)
             return
@@ -119,7 +154,9 @@ class Runner:
             return
         now = time.monotonic()
         if isinstance(mail, Frame):
+            lost = seat.lane.lost_here
             seat.lane.add_frame(mail, now)
+            self._metrics.dropped(seat.lane.lost_here - lost)
             seat.changed = True
         elif isinstance(mail, Ask):
             if mail.response in seat.asked:
@@ -242,7 +279,13 @@ class Runner:
 
     def turn(self) -> bool:
         """One turn of bounded work, of all sessions together; false where there was none."""
-        began = time.monotonic()
+        self._turn_began = time.monotonic()
+        try:
+            return self._take_turn(self._turn_began)
+        finally:
+            self._turn_began = None
+
+    def _take_turn(self, began: float) -> bool:
         turn = self._next_turn()
         replies = list(self._answers(turn))
         fresh = list(self._intakes(turn))
@@ -357,7 +400,14 @@ class Runner:
         seat.half_seen = False
         newest = intake.frames[-1].what
         seat.newest_captured_at, seat.number = newest.captured_at, newest.number
-        self._watched.extend([time.monotonic()] * len(intake.frames))
+        seat.newest_trace = newest.trace
+        now, wall = time.monotonic(), time.time()
+        self._watched.extend([now] * len(intake.frames))
+        for waiting in intake.frames:
+            self._metrics.seen(wall - waiting.what.captured_at)
+            self._traces.watched(waiting.what, waiting.since, now)
+        while seat.memory.passes:
+            self._metrics.compression.observe(seat.memory.passes.popleft())
 
     def _tell(self) -> None:
         """The state of every memory that changed, at most every STATUS_SECONDS each."""
@@ -400,8 +450,9 @@ class Runner:
         try:
             yield
         except Exception as error:
-            log.exception("session %s failed", shown(seat.lane.session))
-            self._close(seat, "failed", _explained(error))
+            with about(session=shown(seat.lane.session)):
+                log.exception("session %s failed", shown(seat.lane.session))
+                self._close(seat, "failed", _explained(error))
 
     def _close(self, seat: Seat, reason: Reason, message: str = "") -> None:
         """Free the memory now, and tell whoever waits for an answer."""
@@ -457,6 +508,10 @@ _LOST: Final = (
     "anew."
 )
 _RESTORED: Final = "Another worker goes on with the memory."
+
+
+def _size(kv_bytes: int, usual: int) -> str:
+    return "default" if kv_bytes == usual else "smaller" if kv_bytes < usual else "larger"
 
 
 def _explained(error: Exception) -> str:

@@ -39,6 +39,9 @@ class Reply:
     started_at: float
     newest_age: float
     first_text_at: float | None = None
+    first_token_at: float | None = None
+    token_at: float = 0.0
+    tokens: int = 0
     announced: bool = False
     pieces: int = 0
 
@@ -72,6 +75,7 @@ class Seat:
     times: dict[str, Asked] = field(default_factory=dict)
     asked: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     newest_captured_at: float | None = None
+    newest_trace: str | None = None
     half_seen: bool = False
     """Whether frames have passed the vision tower and are not in memory yet."""
     changed: bool = False

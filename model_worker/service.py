@@ -1,9 +1,11 @@
 """The worker process: one model between a broker's streams.
 
 Threads: the main one says every second that the worker lives, one reads the broker, one owns the
-model, one writes to the broker, and one puts snapshots away. Knows nothing of HTTP.
+model, one writes to the broker, and one puts snapshots away; others answer scrapes, where metrics
+are asked for. Of HTTP only `exposition` knows.
 """
 
+import dataclasses
 import logging
 import secrets
 import signal
@@ -28,15 +30,19 @@ from messages.workers import PROTOCOL, WorkerCard
 from model_worker.admission import Admission
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine, ModelError
+from model_worker.exposition import Exposition
 from model_worker.keeper import Keeper
 from model_worker.leases import Leases
 from model_worker.line import Line
 from model_worker.mailbox import Abandon, Lost, Mailbox
+from model_worker.metrics import Now, WorkerMetrics
 from model_worker.reader import READ_MILLISECONDS, Reader
 from model_worker.runner import Runner
 from model_worker.settings import WorkerSettings
 from model_worker.store import BrokerStore, FolderStore, StoreError
 from model_worker.writer import HandOver, Writer
+from telemetry.logs import configure
+from telemetry.tracing import Tracer, tracer
 
 log = logging.getLogger(__name__)
 
@@ -44,17 +50,20 @@ EXIT_UNUSABLE: Final = 78
 """Exit status where starting again cannot help (EX_CONFIG of sysexits.h)."""
 BEAT_SECONDS: Final = 1.0
 LAST_WORDS_SECONDS: Final = 3.0
+SILENT_SECONDS: Final = 5.0
+"""A worker whose last beat was longer ago counts as away from the broker."""
+STUCK_SECONDS: Final = 300.0
 
 
 def run(settings: WorkerSettings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status. For the main thread."""
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s worker %(levelname)s %(message)s",
-    )
+    configure("worker", settings.log_level, settings.log_format)
     transformers.utils.logging.disable_progress_bar()
+    exposition = None
     try:
+        if settings.metrics_port is not None:
+            exposition = Exposition(settings.metrics_host, settings.metrics_port)
+        traces = tracer("worker", settings.tracing)
         client = connect(settings.broker_url)
         began = time.monotonic()
         engine = Engine.load(
@@ -66,7 +75,7 @@ def run(settings: WorkerSettings) -> int:
             attention=settings.attention,
             quantization=settings.quantization,
         )
-        service = Service(engine, settings, client)
+        service = Service(engine, settings, client, traces)
     except (BrokerError, ModelError, ValueError) as error:
         print(f"worker: {error}", file=sys.stderr)
         return 1 if isinstance(error, BrokerError) else EXIT_UNUSABLE
@@ -77,7 +86,13 @@ def run(settings: WorkerSettings) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    return service.run()
+    if exposition is not None:
+        exposition.registry = service.metrics.registry
+        exposition.health, exposition.ready = service.stuck, service.unready
+    status = service.run()
+    if traces is not None:
+        traces.close()
+    return status
 
 
 class Service:
@@ -88,7 +103,16 @@ class Service:
     device has no room for the sessions' memory.
     """
 
-    def __init__(self, engine: Engine, settings: WorkerSettings, client: "Redis") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: WorkerSettings,
+        client: "Redis",
+        tracer: Tracer | None = None,
+    ) -> None:
+        self.metrics = WorkerMetrics(engine.name, process=True)
+        self._beaten_at = float("-inf")
+        self._max_sessions = settings.max_sessions
         self._drain_seconds = settings.drain_seconds
         self._draining = threading.Event()
         self._stopping = threading.Event()
@@ -114,7 +138,7 @@ class Service:
             kv_bytes=kv_bytes,
             max_sessions=settings.max_sessions,
         )
-        self._keeper = _keeper(settings.snapshots, client, self._leases)
+        self._keeper = _keeper(settings.snapshots, client, self._leases, self.metrics)
         kept = self._keeper
         self._reader = Reader(
             client,
@@ -126,7 +150,7 @@ class Service:
         self._writer = Writer(
             client,
             self._leases,
-            lost=lambda session: self._mailbox.put_now(Lost(session)),
+            lost=self._lost,
             refused=self._line.shun,
             ended=kept.drop if kept else lambda session: None,
         )
@@ -143,7 +167,10 @@ class Service:
             save=kept.put if kept else None,
             save_seconds=settings.snapshot_seconds,
             save_option=settings.snapshot_option,
+            metrics=self.metrics,
+            tracer=tracer,
         )
+        self.metrics.watch(self._now)
 
     def stop(self) -> None:
         """Ask `run` to end when what is being answered is answered; safe in a signal handler."""
@@ -231,34 +258,72 @@ class Service:
     def _beat(self) -> None:
         """Say that the worker lives, and see to sessions that nobody keeps alive, or that are
         another worker's by now."""
+        now = self._runner.now()
         card = msgspec.structs.replace(
             self._card,
             sessions=self._runner.sessions,
             kv_bytes_used=self._runner.kv_bytes_used,
             frames_per_second=self._runner.frames_per_second,
             draining=self._line.closed,
+            answers_running=now.running,
+            answers_waiting=now.waiting,
+            ttft_seconds=self.metrics.recent.ttft,
+            frame_age_seconds=self.metrics.recent.frame_age,
         )
         try:
             abandoned, lost = self._leases.renew(card)
             self._line.offer()
         except RedisError as error:
             log.warning("the broker does not answer: %s", error)
+            self.metrics.broker_errors.inc()
             self._leases.forgive()
             return
+        self._beaten_at = time.monotonic()
         for session in abandoned:
             self._mailbox.put_now(Abandon(session))
         for session in lost:
-            self._mailbox.put_now(Lost(session))
+            self._lost(session)
+
+    def _lost(self, session: str) -> None:
+        self.metrics.lease_losses.inc()
+        self._mailbox.put_now(Lost(session))
+
+    # -- any thread -----------------------------------------------------------------------
+
+    def unready(self) -> str | None:
+        """Why no session can be opened here now; None: it can. A worker whose memory is all taken
+        is ready: those who come wait in the queue."""
+        if self._draining.is_set():
+            return "the worker is about to stop"
+        if time.monotonic() - self._beaten_at > SILENT_SECONDS:
+            return "the broker does not answer"
+        return None
+
+    def stuck(self) -> str | None:
+        """Why nothing but another start can help; None: nothing is wrong."""
+        busy = self._runner.now().busy_seconds
+        if busy > STUCK_SECONDS:
+            return f"the model has been at one turn for {busy:.0f} s"
+        return None
+
+    def _now(self) -> Now:
+        return dataclasses.replace(
+            self._runner.now(),
+            kv_bytes=self._card.kv_bytes,
+            max_sessions=self._max_sessions,
+            ready=self.unready() is None,
+            draining=self._draining.is_set(),
+        )
 
 
-def _keeper(where: str, client: "Redis", leases: Leases) -> Keeper | None:
+def _keeper(where: str, client: "Redis", leases: Leases, metrics: WorkerMetrics) -> Keeper | None:
     """Raises ValueError for a folder that cannot be written to."""
     if where == "off":
         return None
     if where == "broker":
-        return Keeper(BrokerStore(client, leases), leases)
+        return Keeper(BrokerStore(client, leases), leases, metrics)
     try:
-        return Keeper(FolderStore(Path(where)), leases)
+        return Keeper(FolderStore(Path(where)), leases, metrics)
     except StoreError as error:
         raise ValueError(f"{error}: choose another with LOOKBACK_SNAPSHOTS") from error
 

@@ -4,6 +4,7 @@ It knows no broker and no clock: frames come with their timestamps.
 """
 
 import math
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,6 +38,8 @@ __all__ = [
     "SessionBusy",
     "Turn",
 ]
+
+_PASSES = 64
 
 
 class SessionBusy(RuntimeError):
@@ -77,6 +80,9 @@ class Session:
         self._newest = -math.inf
         self._lengths: deque[int] = deque(maxlen=shape.cap)  # tokens of the latest units
         self._frames = 0
+        self.passes: deque[float] = deque(maxlen=_PASSES)
+        """How long the latest compression passes took, in seconds, as this thread waits for them;
+        whoever counts them takes them out."""
         try:
             if prefix:
                 self._prefill_prefix(prefix)
@@ -183,11 +189,12 @@ class Session:
             raise FrameError(f"the model cannot take frames of this shape: {error}") from error
 
     def _compress(self, grid: Grid) -> None:
-        cache = self._open_cache()
+        cache, began = self._open_cache(), time.perf_counter()
         most = self._adapter.unit_tokens(grid)
         recent = self._policy.recent_frames(cache.shape.cap, cache.shape.budget, most)
         cache.compress(self._policy, sum(list(self._lengths)[-recent:]))
         self._timeline.compact(cache, self._fewest_tokens, grid)
+        self.passes.append(time.perf_counter() - began)
 
     @property
     def _fewest_tokens(self) -> int:

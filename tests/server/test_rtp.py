@@ -56,7 +56,9 @@ class Rtp:
         return msgspec.convert(reply.json(), RtpState)
 
     def camera(self) -> dict[str, Any]:
-        camera: dict[str, Any] = HTTP.get(self._at).json()["camera"]
+        reply = HTTP.get(self._at)
+        assert reply.status_code == 200, reply.text
+        camera: dict[str, Any] = reply.json()["camera"]
         return camera
 
     async def until(self, state: str, words: str = "", seconds: float = 20) -> dict[str, Any]:

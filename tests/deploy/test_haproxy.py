@@ -26,7 +26,7 @@ from tests.server.peer import PeerWorker
 
 __all__ = ["broker_url", "worker"]
 
-FILE = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
+FILE = ROOT / "deploy" / "kubernetes" / "haproxy.cfg"
 
 
 @pytest.fixture

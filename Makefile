@@ -24,7 +24,7 @@ run: install  ## Start Lookback and print its address; ARGS="--port 9000 --model
 
 test: install  ## Install what the tests need and run them; ARGS="tests/server -k offer"
 	@.ci/packages chromium coturn curl ffmpeg haproxy redis-server emoji gstreamer
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile)
 
 fuzz: install  ## Throw 3,000 hostile inputs at each of the gateway's doors; ARGS="-k offer"
 	@LOOKBACK_FUZZ_EXAMPLES=$${LOOKBACK_FUZZ_EXAMPLES:-3000} \

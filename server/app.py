@@ -27,17 +27,25 @@ from server.heads import LimitedHttp
 from server.hosts import ExposedError, Hosts, check_exposure
 from server.ice import IceServers
 from server.limits import Limits
+from server.metrics import GatewayMetrics
+from server.observer import Observer
 from server.pages import add_pages
 from server.refusal import error_response, turn_away
+from server.request_ids import RequestIds
 from server.routes import router
 from server.rtp_routes import router as rtp_router
 from server.rtsp_routes import router as rtsp_router
 from server.sessions import Sessions
 from server.settings import GatewaySettings
+from server.status import now
+from server.status_routes import METRICS
+from server.status_routes import router as status_router
 from server.tasks import stop
 from server.token_routes import router as token_router
 from server.whip import router as whip_router
 from server.workers import Workers
+from telemetry.logs import configure
+from telemetry.tracing import tracer
 
 log = logging.getLogger(__name__)
 
@@ -52,20 +60,24 @@ class GatewayError(RuntimeError):
 def create_app(settings: GatewaySettings) -> FastAPI:
     """The gateway; it connects to the broker when it starts (BrokerError) and closes every
     session when it stops. Raises GatewayError."""
-    limits = Limits(settings)
+    limits, measures = Limits(settings), GatewayMetrics(process=True)
     try:
+        traces = tracer("gateway", settings.tracing)
         ice = IceServers(settings)
         authentication = Authentication(settings, limits)
     except ValueError as error:
         raise GatewayError(str(error)) from error
+
+    observer = Observer(measures, traces, contents=settings.log_contents)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         broker = await connect_async(settings.broker_url)
         workers = Workers(broker)
         await workers.look()
-        sessions = Sessions(settings, broker, workers, authentication.holds)
+        sessions = Sessions(settings, broker, workers, authentication.holds, observer)
         app.state.workers, app.state.sessions = workers, sessions
+        measures.watch(lambda: now(sessions, workers))
         tasks = [asyncio.create_task(workers.run()), asyncio.create_task(sessions.run())]
         try:
             yield
@@ -73,6 +85,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             await stop(*tasks)
             await sessions.leave_all()
             await broker.aclose()
+            if traces is not None:
+                await asyncio.to_thread(traces.close)
 
     app = FastAPI(
         title="Lookback",
@@ -82,18 +96,22 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     )
     app.state.ice = ice
     app.state.authentication, app.state.limits = authentication, limits
+    app.state.observer, app.state.metrics = observer, settings.metrics
     large = {COMPLETIONS: settings.message_bytes}  # a conversation, and pictures
     # The last one that is added stands in front.
-    app.add_middleware(Door, authentication=authentication, limits=limits)
+    guarded = (METRICS,) if settings.metrics == "keys" else ()
+    app.add_middleware(Door, authentication=authentication, limits=limits, guarded=guarded)
     hosts = None if authentication.on else Hosts(settings.host, settings.allowed_hosts)
     app.add_middleware(Guard, allowed_origins=settings.allowed_origins, large=large, hosts=hosts)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[*settings.trusted_proxies])
+    app.add_middleware(RequestIds, metrics=measures)
     app.add_exception_handler(ClientError, _client_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _our_fault)
     app.include_router(router)
+    app.include_router(status_router)
     app.include_router(chat_router)
     app.include_router(whip_router)
     app.include_router(token_router)
@@ -106,9 +124,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 
 def run(settings: GatewaySettings) -> None:
     """Serves until SIGTERM or SIGINT. Raises GatewayError and BrokerError."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
-    )
+    configure("gateway", settings.log_level, settings.log_format)
     # websockets' own log has the headers of every handshake, and so what stands in them.
     for noisy in ("aioice", "aiortc", "uvicorn", "websockets"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -108,10 +108,17 @@ class Authentication:
 
 class Door:
     """ASGI middleware: whoever passes is a Caller (`scope["state"]["caller"]`), counted against
-    the limits; None where nobody need be."""
+    the limits; None where nobody need be. guarded: further paths where somebody must."""
 
-    def __init__(self, app: ASGIApp, authentication: Authentication, limits: Limits) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        authentication: Authentication,
+        limits: Limits,
+        guarded: tuple[str, ...] = (),
+    ) -> None:
         self._app = app
+        self._guarded = (*_GUARDED, *guarded)
         self._authentication = authentication
         self._limits = limits
 
@@ -132,7 +139,7 @@ class Door:
 
     def _let_in(self, scope: AsgiScope) -> Caller | None:
         """Raises ClientError."""
-        if not scope["path"].startswith(_GUARDED):
+        if not scope["path"].startswith(self._guarded):
             return None  # the page; what a proxy asked for before it is no concern of ours
         _check_query(scope["query_string"])
         host = scope["client"][0] if scope.get("client") else "unknown"

@@ -73,6 +73,7 @@ class Camera:
         """Names its ICE credentials. aiortc cannot restart ICE: they stay the same."""
         self.heard_at = self._began
         """When a packet of its media, or a report about it, last came, on the monotonic clock."""
+        self.kind: Literal["webrtc", "whip"] = "webrtc"
         self.state: State = "connecting"
         self.why = ""
 

@@ -13,6 +13,7 @@ from server.errors import unknown_session
 from server.feed import FrameFeed
 
 State = Literal["connecting", "live", "stalled", "gone"]
+Kind = Literal["webrtc", "whip", "rtp", "rtsp", "frames"]
 _COUNTERS_SECONDS: Final = 1.0
 _NO_PICTURE: Final = {
     "none": "start the camera, and ask again once it is seen",
@@ -30,6 +31,10 @@ class Publisher(Protocol):
 
     state: State
     why: str
+
+    @property
+    def kind(self) -> Kind:
+        """How it sends them."""
 
     async def close(self) -> None:
         """Ends it; calling it twice does no harm."""

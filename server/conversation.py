@@ -11,11 +11,14 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.questions import Ask, Cancel
 from server.broadcast import Event
 from server.errors import RETRY_SECONDS, ClientError, ServiceError
 from server.events import ItemCreate, ResponseCancel, ResponseCreate
+from server.observer import Observer
 from server.outbox import Outbox
 from server.response import Response, item_status, new_id
 from server.settings import GatewaySettings
@@ -24,8 +27,8 @@ from server.settings import GatewaySettings
 class Conversation:
     """publish: tells the clients. send: reaches the worker, or raises ServiceError.
 
-    A client is whatever tells one asker from another: what one has asked is not answered to
-    another's response.create.
+    observer: notes what becomes of answers. A client is whatever tells one asker from another:
+    what one has asked is not answered to another's response.create.
     """
 
     def __init__(
@@ -34,7 +37,9 @@ class Conversation:
         settings: GatewaySettings,
         publish: Callable[[Event], None],
         send: Callable[[Ask | Cancel], Awaitable[None]],
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer or Observer()
         self._session = session
         self._settings = settings
         self._publish = publish
@@ -144,7 +149,9 @@ class Conversation:
             seed=options.seed,
             stop=tuple(options.stop or ()),
         )
-        self._create(Response(ask, options.metadata))
+        asked = self._observer.asked(ask)
+        ask = replace(ask, trace=asked.trace)
+        self._create(Response(ask, options.metadata, asked))
         self._outbox.ask(ask, frames, self._settings.first_frame_seconds)
         return ask.response
 
@@ -255,6 +262,8 @@ class Conversation:
         self._open(response)
         response.pieces = message.index + 1
         response.text += message.text
+        if response.asked is not None:
+            self._observer.first(response.asked)
         self._publish(
             {"type": "response.output_text.delta", **response.place(), "delta": message.text}
         )
@@ -308,6 +317,8 @@ class Conversation:
 
     def _finish(self, response: Response, status: str, done: AnswerDone | None = None) -> None:
         del self._unfinished[response.id]
+        if response.asked is not None:
+            self._observer.ended(response.asked, status, response.text, done)
         if status == "completed":
             self._open(response)
         if response.opened:

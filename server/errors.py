@@ -112,6 +112,16 @@ def no_worker(strangers: int = 0) -> ServiceError:
     )
 
 
+def workers_stop() -> ServiceError:
+    """All workers are draining."""
+    return ServiceError(
+        "workers_stop",
+        "All model workers are about to stop: wait for those that take their place.",
+        status=503,
+        retry_after=RETRY_SECONDS,
+    )
+
+
 def unknown_session(session: str) -> ClientError:
     """The session was never there, or is closed."""
     shown = session if len(session) <= 40 else session[:40] + "…"

@@ -19,10 +19,12 @@ from messages import keys
 from messages.codec import encode as encode_message
 from messages.frames import Frame
 from server.errors import ClientError, broker_unavailable
+from server.observer import Observer
 from server.picture import Picture, PictureError, encode
 from server.sampling import Sampler, Similarity, StreamClock
 from server.settings import GatewaySettings
 from server.stills import Still
+from telemetry.tracing import Span
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class _Sampled:
     frame: VideoFrame | Still
     timestamp: float
     captured_at: float
+    span: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Shown:
 
 class FrameFeed:
     """frame_size, max_pixels: what the worker's card asks for. rejected: is told in words about
-    frames that cannot be used, every few seconds at most."""
+    frames that cannot be used, every few seconds at most. observer: notes what becomes of each."""
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class FrameFeed:
         frame_size: tuple[int, int] | None,
         max_pixels: int,
         rejected: Callable[[str], None],
+        observer: Observer | None = None,
     ) -> None:
         self._session = session
         self._broker = broker
@@ -78,6 +82,7 @@ class FrameFeed:
         self._frame_size = frame_size
         self._max_pixels = max_pixels
         self._rejected = rejected
+        self._observer = observer or Observer()
         self._rejected_at = float("-inf")
         self._clock = StreamClock()
         self._sampler = Sampler(settings.fps)
@@ -118,6 +123,7 @@ class FrameFeed:
         now = time.monotonic()
         self.last_frame_at = now
         self.counters.frames_received += 1
+        self._observer.metrics.frames["received"].inc()
         if isinstance(frame, VideoFrame):
             presented = frame.time
         timestamp = self._clock.time(presented, now)
@@ -142,9 +148,13 @@ class FrameFeed:
     def _sample(self, frame: VideoFrame | Still, timestamp: float) -> None:
         self.counters.frames_sampled += 1
         if self._slot is not None:
-            self.counters.frames_dropped += 1
-        self._slot = _Sampled(frame, timestamp, time.time())
+            self._drop(self._slot, "slot")
+        self._slot = _Sampled(frame, timestamp, time.time(), self._observer.sampled(self._session))
         self._filled.set()
+
+    def _drop(self, sampled: _Sampled, cause: str) -> None:
+        self.counters.frames_dropped += 1
+        self._observer.dropped(cause, sampled.span)
 
     async def show(self, frame: Still) -> Shown:
         """Hands this picture on, as one of the present moment, whatever is sampled. Raises
@@ -156,14 +166,16 @@ class FrameFeed:
             self.last_frame_at = now
             self.counters.frames_received += 1
             self.counters.frames_sampled += 1
+            self._observer.metrics.frames["received"].inc()
+            span = self._observer.sampled(self._session)
+            shown = _Sampled(frame, timestamp, time.time(), span)
             try:
-                picture = await self._encoded(frame)
-                await self._write(_Sampled(frame, timestamp, time.time()), picture)
+                await self._write(shown, await self._encoded(frame))
             except PictureError as error:
-                self.counters.frames_dropped += 1
+                self._drop(shown, "rejected")
                 raise ClientError("invalid_picture", str(error)) from error
             except RedisError as error:
-                self.counters.frames_dropped += 1
+                self._drop(shown, "broker")
                 raise broker_unavailable(error) from error
             return Shown(timestamp, self._number + self.counters.frames_dropped)
 
@@ -179,22 +191,23 @@ class FrameFeed:
 
     async def _hand_on(self, sampled: _Sampled) -> None:
         if sampled.timestamp <= self._handed_at:  # a picture was shown in the meantime
-            self.counters.frames_dropped += 1
+            self._drop(sampled, "overtaken")
             return
         try:
             picture = await self._encoded(sampled.frame)
             if not self._similarity.keep(picture.thumbnail, sampled.timestamp):
                 self.counters.frames_skipped += 1
+                self._observer.skipped(sampled.span)
                 return
             await self._write(sampled, picture)
         except PictureError as error:
-            self.counters.frames_dropped += 1
+            self._drop(sampled, "rejected")
             now = time.monotonic()
             if now - self._rejected_at >= _REJECTION_SECONDS:
                 self._rejected_at = now
                 self._rejected(str(error))
         except RedisError as error:
-            self.counters.frames_dropped += 1
+            self._drop(sampled, "broker")
             log.warning("session %s: a frame was not handed on: %s", self._session[:8], error)
 
     async def _encoded(self, frame: VideoFrame | Still) -> Picture:
@@ -215,6 +228,7 @@ class FrameFeed:
             captured_at=sampled.captured_at,
             jpeg=picture.jpeg,
             dropped=self.counters.frames_dropped,
+            trace=None if sampled.span is None else sampled.span.traceparent,
         )
         key = keys.frames(self._session)
         entry = {keys.FIELD: encode_message(message)}
@@ -227,6 +241,7 @@ class FrameFeed:
                 pipeline.expire(key, _RING_TTL_SECONDS)
                 await pipeline.execute()
             self._expires_at = now + _RING_TTL_SECONDS / 3
+        self._observer.sent(self._number, sampled.span)
         self._number += 1
         self._handed_at = sampled.timestamp
         self.counters.frames_sent += 1

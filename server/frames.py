@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from server.access import Caller, accept
 from server.broadcast import Event
-from server.cameras import State
+from server.cameras import Kind, State
 from server.errors import ClientError, error_event
 from server.rate import Rate
 from server.realtime import UNKNOWN_SESSION, say
@@ -82,6 +82,7 @@ class FramesSocket:
         self._frame_at = time.monotonic()
         self._acks = acks
         self._ended = asyncio.Event()
+        self.kind: Kind = "frames"
         self.state: State = "connecting"
         self.why = ""
 

@@ -28,7 +28,7 @@ _PREFLIGHT: Final = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, *",
     "Access-Control-Max-Age": "600",
 }
-_EXPOSED: Final = "Location, Link, ETag, Accept-Patch, Retry-After"
+_EXPOSED: Final = "Location, Link, ETag, Accept-Patch, Retry-After, X-Request-Id"
 
 
 class Guard:

@@ -21,6 +21,45 @@ class Ready(Part):
     sampled_per_second: float
 
 
+class Latency(Part):
+    """Times to first text of so many answers, the latest of this gateway, in seconds."""
+
+    answers: int
+    ttft_p50: float | None
+    ttft_p95: float | None
+
+
+class StatusSession(Part):
+    """One session; `id` is the beginning of its id, `kv_bytes` what its memory takes."""
+
+    id: str
+    state: Literal["watching", "idle", "moving"]
+    worker: str
+    camera: Literal["webrtc", "whip", "rtp", "rtsp", "frames"] | None
+    camera_state: Literal["none", "connecting", "live", "stalled", "gone"]
+    frames_received: int
+    frames_sent: int
+    frames_dropped: int
+    tokens: int
+    cap_tokens: int
+    kv_bytes: int
+    websockets: int
+    answering: bool
+    questions_waiting: int
+
+
+class Status(Part):
+    """All living workers, the sessions of all gateways that wait for one (`queue`), and this
+    gateway's own."""
+
+    broker: Literal["up", "away"]
+    queue: int
+    incompatible_workers: int
+    workers: list[WorkerCard]
+    sessions: list[StatusSession]
+    latency: Latency
+
+
 class Session(Part):
     """A session and its memory: kept tokens per layer and head after a compression pass, and at
     most; its size in bytes. What pictures it takes: so many a second, of this width and height, or
@@ -172,7 +211,7 @@ class ErrorReply(Part):
 
 
 REPLIES: tuple[type[Part], ...] = (
-    Alive, Ready, Session, SessionState, SdpAnswer, RtpPort, RtpState, RtspState, Token,
+    Alive, Ready, Status, Session, SessionState, SdpAnswer, RtpPort, RtpState, RtspState, Token,
     ClientSecret, IceServers, ErrorReply,
 )  # fmt: skip
 

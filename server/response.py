@@ -5,13 +5,19 @@ from typing import Any
 
 from messages.answers import AnswerDone, AnswerStarted
 from messages.questions import Ask
+from server.observer import Asked
 
 
 class Response:
-    """One answer, from the wish for it to its end. metadata: the asker's own, told with it."""
+    """One answer, from the wish for it to its end. metadata: the asker's own, told with it.
+    asked: what is noted of it, where it was asked for at this gateway."""
 
-    def __init__(self, ask: Ask, metadata: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, ask: Ask, metadata: dict[str, str] | None = None, asked: Asked | None = None
+    ) -> None:
         self.ask = ask
+        self.asked = asked
+        self._metadata = metadata
         # Of the response's id, so that every gateway that serves the session calls it the same.
         self.item = f"item_{ask.response.removeprefix('resp_')}"
         self.text = ""
@@ -21,7 +27,6 @@ class Response:
         self.opened = False
         """Whether clients were told that it is being written."""
         self.started: AnswerStarted | None = None
-        self._metadata = metadata
 
     @property
     def id(self) -> str:

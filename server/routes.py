@@ -2,19 +2,16 @@
 
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Depends, Request, WebSocket
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from server.access import Caller, allowed
-from server.errors import broker_unavailable, no_worker
 from server.frames import publish
 from server.realtime import converse
-from server.replies import Alive, Ready, SdpAnswer, Session, SessionState, replying
+from server.replies import SdpAnswer, Session, SessionState, replying
 from server.sessions import Sessions
 from server.text import Text
-from server.workers import Workers
 
 router = APIRouter()
 
@@ -48,22 +45,6 @@ def _sessions(request: Request) -> Sessions:
     return sessions
 
 
-@router.get("/health", responses=replying(Alive, "This process lives"), response_model=None)
-async def health() -> dict[str, str]:
-    """This process lives."""
-    return {"status": "ok"}
-
-
-@router.get("/ready", responses=replying(Ready, "A session can be opened"), response_model=None)
-async def ready(request: Request) -> dict[str, Any]:
-    """A session can be opened: a worker lives."""
-    workers: Workers = request.app.state.workers
-    if workers.card is None:
-        raise no_worker() if workers.reachable else broker_unavailable("it is away")
-    fps = _sessions(request).settings.fps
-    return {"worker": msgspec.to_builtins(workers.card), "sampled_per_second": fps}
-
-
 @router.post(
     "/v1/sessions",
     status_code=201,
@@ -77,7 +58,10 @@ async def create_session(
     wanted = wanted or NewSession()
     sessions, limits = _sessions(request), request.app.state.limits
     limits.new_session(caller.party)
-    with limits.sessions.one_more(caller.party, sessions.held_by(caller.party)):
+    with (
+        limits.sessions.one_more(caller.party, sessions.held_by(caller.party)),
+        request.app.state.observer.opening(),
+    ):
         session = await sessions.open(
             caller, wanted.budget_tokens, wanted.instructions, wanted.ticket
         )

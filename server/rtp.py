@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from av import VideoFrame
 
-from server.cameras import State
+from server.cameras import Kind, State
 from server.errors import ServiceError
 from server.rtp_counters import RtpCounters
 from server.rtp_decoder import Decoder
@@ -64,6 +64,7 @@ class RtpCamera:
         """The one that is listened at; every one of this machine's where it is all zeros."""
         self.port = 0
         self.rtcp_port: int | None = None
+        self.kind: Kind = "rtp"
         self.state: State = "connecting"
         self.why = ""
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from av import VideoFrame
 
-from server.cameras import State
+from server.cameras import Kind, State
 from server.rtp_packet import MalformedPacket, goodbyes
 from server.rtsp_client import CameraFailed, LoginRefused, RtspClient, connect
 from server.rtsp_hosts import LookupFailed, reachable
@@ -48,6 +48,7 @@ class RtspCamera:
         self._live_at: float | None = None
         self.id: Final = secrets.token_urlsafe(16)
         """Names it in URLs."""
+        self.kind: Kind = "rtsp"
         self.state: State = "connecting"
         self.why = ""
 

@@ -43,6 +43,7 @@ from server.events import (
 from server.feed import FrameFeed
 from server.inbox import send
 from server.memory import Memory
+from server.observer import Observer
 from server.past import Past
 from server.pictures import Pictures
 from server.portrait import described, realtime
@@ -50,6 +51,7 @@ from server.reports import Reports
 from server.settings import GatewaySettings
 from server.tasks import stop
 from server.tenure import Tenure
+from telemetry.logs import about
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,8 @@ T = TypeVar("T")
 
 class Session:
     """ended: is called with a reason and a message when the worker says that the memory is gone.
-    past: what another gateway's clients have heard, where this one adopts its session."""
+    past: what another gateway's clients have heard, where this one adopts its session. observer:
+    notes what becomes of frames and answers."""
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Session:
         broker: Any,
         ended: Callable[[str, str], None],
         past: Past | None = None,
+        observer: Observer | None = None,
     ) -> None:
         assert record.opened is not None
         self.record = record
@@ -84,11 +88,20 @@ class Session:
         self._ended = ended
         self._broadcast = Broadcast()
         self.tenure = Tenure(self.id, record.opened.worker, self._broadcast.publish)
-        self._conversation = Conversation(self.id, settings, self._broadcast.publish, self._send)
+        self._observer = observer or Observer()
+        self._conversation = Conversation(
+            self.id, settings, self._broadcast.publish, self._send, self._observer
+        )
         self._memory = Memory(self.id, self._broadcast.show, self._send)
         opened = record.opened
         self.feed = FrameFeed(
-            self.id, settings, broker, opened.frame_size, opened.max_pixels, self._frame_rejected
+            self.id,
+            settings,
+            broker,
+            opened.frame_size,
+            opened.max_pixels,
+            self._frame_rejected,
+            self._observer,
         )
         self._pictures = Pictures(self.feed, settings)
         self.cameras = Cameras(self.id, self.feed, self._broadcast.show)
@@ -99,12 +112,13 @@ class Session:
             self._recall(past)
         read_to = record.opened_at if past is None else past.read_to
         reports = Reports(self.id, broker, read_to, self._hear_worker)
-        self._tasks = [
-            asyncio.create_task(reports.run(), name=f"events of {self.name}"),
-            asyncio.create_task(self.feed.run(), name=f"frames of {self.name}"),
-            asyncio.create_task(self._conversation.run(), name=f"questions of {self.name}"),
-            asyncio.create_task(self._memory.run(), name=f"descriptions of {self.name}"),
-        ]
+        with about(session=self.name, request=None):  # they outlive the request that made it
+            self._tasks = [
+                asyncio.create_task(reports.run(), name=f"events of {self.name}"),
+                asyncio.create_task(self.feed.run(), name=f"frames of {self.name}"),
+                asyncio.create_task(self._conversation.run(), name=f"questions of {self.name}"),
+                asyncio.create_task(self._memory.run(), name=f"descriptions of {self.name}"),
+            ]
 
     def _recall(self, past: Past) -> None:
         """Say again, to those who come back, what was said before."""
@@ -203,6 +217,7 @@ class Session:
         """Answers a camera's offer; the new camera replaces the one before. returning: it says
         goodbye, and where it has not, it may come back. Raises ClientError."""
         camera = Camera(self.feed, self._settings, lambda: self.cameras.changed(camera))
+        camera.kind = "whip" if returning else "webrtc"
         answer = await self.publish(camera, lambda: camera.answer(sdp))
         self._sender = camera if returning else None
         return camera, answer
@@ -343,6 +358,7 @@ class Session:
             case FrameRejected():
                 self._frame_rejected(message.message)
             case SessionMoved():
+                self._observer.moved(restored=message.restored)
                 self._moved(message)
             case SessionClosed():
                 self._ended(message.reason, message.message or "The worker closed the session.")

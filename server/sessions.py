@@ -35,10 +35,12 @@ from server.errors import (
 )
 from server.inbox import send
 from server.line import Line
+from server.observer import Observer
 from server.past import Past, read_past
 from server.session import Session
 from server.settings import GatewaySettings
 from server.workers import Workers
+from telemetry.logs import about
 
 log = logging.getLogger(__name__)
 
@@ -63,10 +65,12 @@ class Sessions:
         broker: Any,
         workers: Workers,
         holds: Callable[[str | None], bool] = lambda key: True,
+        observer: Observer | None = None,
     ) -> None:
         """holds: whether an API key, by its id, has not been revoked."""
         self.settings = settings
         self._holds = holds
+        self._observer = observer or Observer()
         self.name = secrets.token_hex(8).encode()
         """This gateway's, for as long as it runs."""
         self._broker = broker
@@ -78,6 +82,10 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def all(self) -> list[Session]:
+        """Those of this gateway."""
+        return list(self._sessions.values())
 
     def held_by(self, party: str) -> int:
         """How many count against these limits."""
@@ -139,7 +147,9 @@ class Sessions:
     async def close(self, session: Session, reason: str, message: str) -> None:
         """Removes it at once; its memory is free when this returns, as far as we can reach."""
         if self._sessions.pop(session.id, None) is not None:
-            log.info("session %s closed (%s): %s", session.name, reason, message)
+            self._observer.metrics.closed(reason)
+            with about(session=session.name):
+                log.info("session %s closed (%s): %s", session.name, reason, message)
             await session.close(reason, message)
 
     async def leave_all(self) -> None:
@@ -291,6 +301,8 @@ class Sessions:
             session = record.wanted.session
             pipe.set(keys.alive(session), b"1", ex=keys.ALIVE_TTL_SECONDS)
             await pipe.execute()
+        waited = max(0.0, time.time() - record.began)
+        self._observer.metrics.queue_wait.observe(waited)
         return self._add(record)
 
     async def _adopt(self, session: str, caller: Caller) -> Session:
@@ -319,16 +331,21 @@ class Sessions:
         except RedisError as error:
             raise broker_unavailable(error) from error
         adopted = self._add(record, past)
-        log.info("session %s adopted", adopted.name)
+        self._observer.metrics.adopted.inc()
+        with about(session=adopted.name):
+            log.info("session %s adopted", adopted.name)
         return adopted
 
     def _add(self, record: SessionRecord, past: Past | None = None) -> Session:
         def ended(reason: str, message: str) -> None:
             self._close_soon(session, reason, message)
 
-        session = Session(record, self.settings, self._broker, ended, past)
+        session = Session(record, self.settings, self._broker, ended, past, self._observer)
         self._sessions[session.id] = session
-        log.info("session %s opened, %d in all", session.name, len(self._sessions))
+        if past is None:
+            self._observer.metrics.opened.inc()
+        with about(session=session.name):
+            log.info("session %s opened, %d in all", session.name, len(self._sessions))
         return session
 
     def _close_soon(self, session: Session, reason: str, message: str) -> None:

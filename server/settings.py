@@ -11,6 +11,7 @@ from messages.questions import MOST_WAITING
 from server.access_settings import AccessSettings, words
 from server.rtsp_hosts import RtspHosts
 from server.udp import MediaAddresses, UdpPorts
+from telemetry.logs import Format
 
 IceUrl = Annotated[str, Field(pattern=r"^(stun|turn)s?:[^\s<>\"]+$")]
 
@@ -41,6 +42,15 @@ class GatewaySettings(AccessSettings):
     """The certificate's private key."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged, on stderr."""
+    log_format: Format = "text"
+    """`json`: one object a line."""
+    log_contents: bool = False
+    """Questions and answers are logged word by word, knowingly; pictures never are."""
+    metrics: Literal["keys", "open", "off"] = "keys"
+    """Who may read `/metrics`: where there are API keys those with the scope `observe`, or
+    everybody (`open`), or nobody (`off`)."""
+    tracing: str | None = None
+    """An OTLP collector for traces, as `http://host:4318`; needs `lookback[tracing]`."""
     client_folder: Path = lookback_files.PAGE
     """The page."""
     library_folder: Path = lookback_files.LIBRARY

@@ -26,7 +26,7 @@ router = APIRouter(dependencies=[Depends(_never_kept)])
 Manager = Annotated[Caller, Depends(allowed("manage"))]
 Publisher = Annotated[Caller, Depends(allowed("publish"))]
 
-_HANDED_ON = frozenset(SCOPES - {"manage"})
+_HANDED_ON = frozenset(SCOPES - {"manage", "observe"})
 
 
 class NewToken(BaseModel):
@@ -108,7 +108,7 @@ async def _sign(
     sessions: Sessions = request.app.state.sessions
     authentication: Authentication = request.app.state.authentication
     await sessions.find(session, caller)
-    if "manage" in scopes:
+    if not scopes <= _HANDED_ON:
         raise ClientError(
             "invalid_request",
             "A token is for 'publish' and 'ask'; to make and close sessions takes an API key.",

@@ -23,6 +23,8 @@ class Workers:
         self._cards: dict[str, WorkerCard] = {}
         self.strangers = 0
         """Workers whose messages are of another version than ours."""
+        self.queued = 0
+        """Sessions that wait for one."""
         self.reachable = False
         """Whether the broker answered when last asked; without it nothing is known."""
 
@@ -36,6 +38,16 @@ class Workers:
         )
 
     @property
+    def cards(self) -> tuple[WorkerCard, ...]:
+        """Those of all living workers, by name."""
+        return tuple(self._cards[name] for name in sorted(self._cards))
+
+    @property
+    def taking(self) -> bool:
+        """Whether any of them is not about to stop."""
+        return any(not card.draining for card in self._cards.values())
+
+    @property
     def models(self) -> list[str]:
         """The names of the models that living workers have loaded."""
         return sorted({card.model for card in self._cards.values()})
@@ -45,6 +57,7 @@ class Workers:
         try:
             names = [name async for name in self._broker.scan_iter(match=keys.WORKERS, count=1000)]
             values = await self._broker.mget(names) if names else []
+            self.queued = await self._broker.zcard(keys.QUEUE)
         except RedisError as error:
             if self.reachable:
                 log.warning("the broker does not answer: %s", error)

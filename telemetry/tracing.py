@@ -10,11 +10,15 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, Final
 
 log = logging.getLogger(__name__)
 
 Attributes = Mapping[str, str | int | float | bool]
+
+incoming: ContextVar[str | None] = ContextVar("incoming", default=None)
+"""The traceparent of the request that is being served."""
 
 _STANDARD: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PATH: Final = "/v1/traces"

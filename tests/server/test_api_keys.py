@@ -192,4 +192,4 @@ def test_who_may_read_the_file_stays_who_may(path: Path) -> None:
 
 
 def test_the_scopes_are_those_that_are_described() -> None:
-    assert {"publish", "ask", "manage"} == SCOPES
+    assert {"publish", "ask", "manage", "observe"} == SCOPES

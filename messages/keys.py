@@ -27,6 +27,9 @@ QUEUE: Final = "lookback:queue"
 TURN: Final = "lookback:turn"
 WAKE: Final = "lookback:wake"
 FREE: Final = "lookback:free"
+AWAY: Final = b"0"
+"""A sign of life of somebody who is to ask again: a place in the queue is kept for them, and no
+room taken."""
 FIRST_IN_LINE: Final = -1.0
 """The turn of sessions that have lost their worker: before all that are new."""
 INBOX_LENGTH: Final = 256

@@ -63,7 +63,8 @@ class Line:
 
     def next(self) -> tuple[Lease, SessionRecord] | None:
         """The session whose turn it is, where it fits; nobody overtakes one that does not fit yet.
-        Raises RedisError."""
+        Those whose clients are away are passed over: they may never come again, and room that is
+        kept for them serves nobody. Raises RedisError."""
         if self.free < 0:
             return None
         waiting = [name.decode() for name in self._client.zrange(keys.QUEUE, 0, _LOOKED_AT - 1)]
@@ -73,8 +74,9 @@ class Line:
         if not waiting:
             return None
         records = self._client.mget([keys.session(session) for session in waiting])
-        for session, data in zip(waiting, records, strict=True):
-            if session in self._leases or session in self._not_before:
+        signs = self._client.mget([keys.alive(session) for session in waiting])
+        for session, data, sign in zip(waiting, records, signs, strict=True):
+            if session in self._leases or session in self._not_before or sign == keys.AWAY:
                 continue
             record = self._read(session, data)
             if record is None or record.protocol != PROTOCOL:

@@ -45,9 +45,15 @@ class Line:
         key = keys.session(record.wanted.session)
         pipe.set(key, encode(record), ex=keys.RECORD_TTL_SECONDS)
 
-    async def hold(self, session: str, seconds: float) -> None:
-        """Its place, or its memory where it has one by now, stays for so long."""
-        await self._broker.set(keys.alive(session), b"1", px=int(1000 * seconds))
+    async def hold(self, session: str, seconds: float, *, away: bool = False) -> None:
+        """Its place, or its memory where it has one by now, stays for so long. away: who wants it
+        is to ask again, and workers leave it waiting until then."""
+        async with self._broker.pipeline(transaction=True) as pipe:
+            sign = keys.AWAY if away else b"1"
+            pipe.set(keys.alive(session), sign, px=int(1000 * seconds))
+            if not away:
+                pipe.xadd(keys.WAKE, {keys.FIELD: b""}, maxlen=1, approximate=False)
+            await pipe.execute()
 
     async def place(self, session: str) -> int | None:
         """How many that somebody still wants are before it; None where it does not wait."""

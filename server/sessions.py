@@ -284,7 +284,7 @@ class Sessions:
                     if place >= self.settings.waiting_sessions:
                         await self._line.leave(session)
                         raise no_room(place, None)
-                    await self._line.hold(session, self.settings.ticket_seconds)
+                    await self._line.hold(session, self.settings.ticket_seconds, away=True)
                     raise no_room(place, session)
         await send(self._broker, CloseSession(session))
         await self._line.leave(session)

@@ -134,7 +134,7 @@ class GatewaySettings(AccessSettings):
     """How long a session whose worker is lost waits for another."""
     waiting_sessions: int = Field(default=64, ge=0)
     """Sessions that may wait for a worker with room."""
-    ticket_seconds: float = Field(default=20.0, gt=0)
+    ticket_seconds: float = Field(default=6.0, gt=0)
     """How long a place in that queue is kept for somebody who does not ask again."""
 
     @property

@@ -101,8 +101,11 @@ def test_what_is_of_another_version_or_model_is_left_to_others(client: "Redis") 
     join(client, "newer", 0, protocol=PROTOCOL + 1)
     join(client, "theirs", 1, opened=SessionOpened("theirs", "another", 1, 1, 1))
     join(client, "ours", 2, opened=SessionOpened("ours", "m", 1, 1, 1))
+    unreadable = {"type": "session.record", "protocol": PROTOCOL + 7, "wanted": 1}
+    client.set(keys.session("far"), msgspec.msgpack.encode(unreadable))
+    client.zadd(keys.QUEUE, {"far": 0.5})
     assert taken(line) == ["ours"]
-    assert client.zrange(keys.QUEUE, 0, -1) == [b"newer", b"theirs"]
+    assert client.zrange(keys.QUEUE, 0, -1) == [b"newer", b"far", b"theirs"]
 
 
 def test_junk_in_the_queue_is_cleared(client: "Redis") -> None:
@@ -134,3 +137,14 @@ def test_a_worker_with_more_room_has_some_time(
     assert taken(line) == []
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
     assert taken(line) == ["s"]
+
+
+def test_those_whose_clients_are_away_keep_their_places_and_take_no_room(client: "Redis") -> None:
+    for turn, session in enumerate(("gone for now", "here")):
+        join(client, session, turn)
+    client.set(keys.alive("gone for now"), keys.AWAY)
+    line = made(client)
+    assert taken(line) == ["here"]
+    assert client.zrange(keys.QUEUE, 0, -1) == [b"gone for now"]
+    client.set(keys.alive("gone for now"), b"1")
+    assert taken(line) == ["gone for now"]

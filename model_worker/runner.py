@@ -157,7 +157,8 @@ class Runner:
             lost = seat.lane.lost_here
             seat.lane.add_frame(mail, now)
             self._metrics.dropped(seat.lane.lost_here - lost)
-            seat.changed = True
+            # Of what is not in memory yet nothing is told, or its arrival would be told late.
+            seat.changed = seat.changed or seat.lane.lost_here != lost
         elif isinstance(mail, Ask):
             if mail.response in seat.asked:
                 return  # the broker's client sends again what it is not sure of
@@ -387,7 +388,6 @@ class Runner:
                 # An answer that began in this very turn may hold the memory.
                 if not seat.memory.can_watch:
                     continue
-                seat.changed = True
                 engine = self._engine
                 intake, rejected = seat.take(count, engine.frame_size, engine.max_pixels)
                 for rejection in rejected:
@@ -397,7 +397,7 @@ class Runner:
 
     def _seen(self, seat: Seat, intake: Intake) -> None:
         """Frames have reached memory."""
-        seat.half_seen = False
+        seat.half_seen, seat.changed = False, True
         newest = intake.frames[-1].what
         seat.newest_captured_at, seat.number = newest.captured_at, newest.number
         seat.newest_trace = newest.trace

@@ -8,15 +8,28 @@ are an `OptionError`.
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import compress, endless, gateway, ingest, page, sessions, snapshot, ttft
+from benchmarks import (
+    compress,
+    endless,
+    gateway,
+    ingest,
+    load,
+    page,
+    sessions,
+    snapshot,
+    soak,
+    ttft,
+)
 
 BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
     "compress": compress.run,
     "endless": endless.run,
     "gateway": gateway.run,
     "ingest": ingest.run,
+    "load": load.run,
     "page": page.run,
     "sessions": sessions.run,
     "snapshot": snapshot.run,
+    "soak": soak.run,
     "ttft": ttft.run,
 }

@@ -66,9 +66,13 @@ class Process:
         return answer
 
     def cpu_seconds(self) -> float:
-        """Of all its threads so far, those that have ended too. Linux names the clock of a process
-        by its id: what clock_getcpuclockid(3) computes."""
-        return time.clock_gettime(~self.pid << 3 | 2)
+        """Of all its threads so far, those that have ended too."""
+        return cpu_seconds(self.pid)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process. Linux names its clock by its id: what clock_getcpuclockid(3) computes."""
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def read(reply: httpx.Response) -> dict[str, Any]:

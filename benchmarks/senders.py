@@ -3,7 +3,8 @@
 `python -m benchmarks.senders` takes a JSON object a line and answers each with one: `encode`
 (`fps`) before anything else of that rate; `connect` (`id`, `fps`) with an `offer`; `answer` (`id`,
 `sdp`); `send` (`ids`: these and no others send); `times` with, for each id, `[number of the frame,
-Unix seconds]` of all that were sent since it was last asked; `close` ends all connections.
+Unix seconds]` of the latest that were sent since it was last asked; `start` and `end` (`id`) are
+for one camera; `close` ends all connections.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import json
 import logging
 import sys
 import time
+from collections import deque
 from fractions import Fraction
 from typing import Any, Final
 
@@ -21,6 +23,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from benchmarks.barcode import MOST, clip
 
 CLIP_SECONDS: Final = 8.0
+_TIMES: Final = 10_000
 _TIME_BASE: Final = Fraction(1, 90000)
 
 
@@ -37,7 +40,7 @@ class ClipTrack(MediaStreamTrack):  # type: ignore[misc]  # aiortc comes without
         self._count = 0
         self._began = self._next
         self.going = asyncio.Event()
-        self.times: list[tuple[int, float]] = []
+        self.times: deque[tuple[int, float]] = deque(maxlen=_TIMES)
 
     async def recv(self) -> "av.Packet[Any]":
         """The next frame, at its time."""
@@ -78,10 +81,16 @@ class Senders:
                 for identity, track in self._tracks.items():
                     (track.going.set if identity in order["ids"] else track.going.clear)()
             case "times":
-                taken = {identity: track.times for identity, track in self._tracks.items()}
+                taken = {identity: list(track.times) for identity, track in self._tracks.items()}
                 for track in self._tracks.values():
-                    track.times = []
+                    track.times.clear()
                 return {"times": taken}
+            case "start":
+                self._tracks[order["id"]].going.set()
+            case "end":
+                self._tracks.pop(order["id"], None)
+                if (peer := self._peers.pop(order["id"], None)) is not None:
+                    await peer.close()
             case "close":
                 await asyncio.gather(*(peer.close() for peer in self._peers.values()))
                 self._peers.clear()

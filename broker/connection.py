@@ -9,12 +9,14 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError
 from redis.retry import Retry
 
 BLOCK_MILLISECONDS = 2000
 """The longest a blocking read may wait; well below SOCKET_SECONDS, or the client gives up first."""
-SOCKET_SECONDS = 10.0
+SOCKET_SECONDS = 5.0
+"""How long a reply may take. One that does not come is not asked for again: whoever waits is told,
+and the next call makes a new connection."""
 _RETRIES = 3
 
 
@@ -77,7 +79,7 @@ def _made(client: Any, retry: Any, url: str) -> Any:
             socket_connect_timeout=3.0,
             health_check_interval=30,
             protocol=2,  # pinned, because the shape of XREAD's reply depends on it
-            retry=retry(ExponentialBackoff(cap=0.5, base=0.05), _RETRIES),
+            retry=retry(ExponentialBackoff(cap=0.5, base=0.05), _RETRIES, (ConnectionError,)),
         )
     except ValueError as error:
         raise BrokerError(f"The broker's address {shown(url)!r} is malformed: {error}") from error

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
+from redis.exceptions import OutOfMemoryError
+
 from server.broadcast import Event
 
 RETRY_SECONDS: Final = 2.0
@@ -69,9 +71,10 @@ def _is_name(part: int | str) -> bool:
 
 def broker_unavailable(why: object) -> ServiceError:
     """Nothing can be reached through the broker now."""
+    problem = "is full" if isinstance(why, OutOfMemoryError) else "does not answer"
     return ServiceError(
         "broker_unavailable",
-        f"The broker does not answer ({why}).",
+        f"The broker {problem} ({why}).",
         status=503,
         retry_after=RETRY_SECONDS,
     )
@@ -119,6 +122,17 @@ def workers_stop() -> ServiceError:
         "All model workers are about to stop: wait for those that take their place.",
         status=503,
         retry_after=RETRY_SECONDS,
+    )
+
+
+def incompatible_session() -> ServiceError:
+    """A session that gateways and workers of another version made; some may still run."""
+    return ServiceError(
+        "incompatible_session",
+        "Another version of Lookback made this session, and this gateway cannot go on with it: "
+        "create a new one.",
+        status=503,
+        retry_after=5 * RETRY_SECONDS,
     )
 
 

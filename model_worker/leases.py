@@ -17,8 +17,9 @@ from messages.codec import encode
 from messages.workers import WorkerCard
 from model_worker import scripts
 
-ABANDONED_SECONDS: Final = 2.5
-"""How long the gateway's sign of life may be gone; its own TTL comes on top."""
+ABANDONED_SECONDS: Final = 14.0
+"""How long the gateway's sign of life may be gone; its own TTL comes on top. It may be cut off, or
+its clients on their way to another gateway."""
 _LEASE: Final = int(1000 * keys.LEASE_SECONDS)
 
 
@@ -48,9 +49,12 @@ class Lease:
 class Leases:
     """The sessions of the worker of that name. Methods raise RedisError where the broker fails."""
 
-    def __init__(self, client: "Redis", worker: str) -> None:
+    def __init__(
+        self, client: "Redis", worker: str, abandoned_seconds: float = ABANDONED_SECONDS
+    ) -> None:
         self._client = client
         self._worker = worker
+        self._abandoned_seconds = abandoned_seconds
         self._lock = threading.Lock()
         self._held: dict[str, Lease] = {}
         self._claim = client.register_script(scripts.CLAIM)
@@ -126,34 +130,32 @@ class Leases:
 
     def write(self, pipe: Any, lease: Lease, messages: Sequence[bytes]) -> None:
         """Put events of one session on the pipe, fenced."""
+        lasting = (keys.EVENTS_LENGTH, keys.EVENTS_TTL_SECONDS)
         self._write(
-            keys=[keys.owner(lease.session), keys.events(lease.session)],
-            args=[lease.value, keys.EVENTS_LENGTH, keys.EVENTS_TTL_SECONDS, *messages],
+            keys=[*_held_keys(lease), keys.events(lease.session)],
+            args=[*_held_args(lease), *lasting, *messages],
             client=pipe,
         )
 
     def store(self, lease: Lease, key: str, value: bytes, seconds: int) -> bool:
         """Set a value of a session, fenced; False where the lease is lost."""
-        owner = keys.owner(lease.session)
-        return bool(self._store(keys=[owner, key], args=[lease.value, value, seconds]))
+        args = [*_held_args(lease), value, seconds]
+        return bool(self._store(keys=[*_held_keys(lease), key], args=args))
 
     def release(self, pipe: Any, lease: Lease) -> None:
         """Put on the pipe the end of a session: its keys go."""
         session = lease.session
         ended = (keys.frames, keys.inbox, keys.session, keys.snapshot)
         self._release(
-            keys=[keys.owner(session), *(key(session) for key in ended)],
-            args=[lease.value],
+            keys=[*_held_keys(lease), *(key(session) for key in ended)],
+            args=_held_args(lease),
             client=pipe,
         )
 
     def give_back(self, pipe: Any, lease: Lease, turn: float) -> None:
         """Put on the pipe that a session waits for a worker again."""
-        self._hand_over(
-            keys=[keys.owner(lease.session), keys.QUEUE],
-            args=[lease.value, lease.session, turn],
-            client=pipe,
-        )
+        args = [*_held_args(lease), turn]
+        self._hand_over(keys=_held_keys(lease), args=args, client=pipe)
 
     def renew(self, card: WorkerCard) -> tuple[list[str], list[str]]:
         """Say that the worker lives, and what it holds. The sessions that nobody keeps alive, and
@@ -163,11 +165,7 @@ class Leases:
         pipe.set(keys.worker(self._worker), encode(card), ex=keys.CARD_TTL_SECONDS)
         for lease in leases:
             pipe.exists(keys.alive(lease.session))
-            self._renew(
-                keys=[keys.owner(lease.session), keys.fence(lease.session), keys.QUEUE],
-                args=[lease.session, lease.value, lease.fence, _LEASE, keys.FENCE_TTL_SECONDS],
-                client=pipe,
-            )
+            self._renew(keys=_held_keys(lease), args=_held_args(lease), client=pipe)
         replies = pipe.execute()
         alive, held = replies[1::2], replies[2::2]
         lost = [lease.session for lease, ours in zip(leases, held, strict=True) if not ours]
@@ -195,6 +193,14 @@ class Leases:
             for session, lease in self._held.items():
                 if alive.get(session, True):
                     lease.kept_alive_at = max(now, lease.kept_alive_at)
-                elif now - lease.kept_alive_at > ABANDONED_SECONDS:
+                elif now - lease.kept_alive_at > self._abandoned_seconds:
                     gone.append(session)
             return gone
+
+
+def _held_keys(lease: Lease) -> list[str]:
+    return [keys.owner(lease.session), keys.fence(lease.session), keys.QUEUE]
+
+
+def _held_args(lease: Lease) -> list[str | int]:
+    return [lease.value, lease.session, lease.fence, _LEASE, keys.FENCE_TTL_SECONDS]

@@ -34,53 +34,55 @@ redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. fence, 'PX', ARGV[4])
 return fence
 """
 
-# Extends a lease. KEYS: owner, fence, queue. ARGV: session, lease, fencing token, lease in ms, life
-# of the fence in s. 1 where it is held. A lease that ran out, or that a broker forgot which began
-# anew, is taken again where nobody has had the session since.
-RENEW: Final = """
+# What an owner's scripts begin with. KEYS: owner, fence, queue. ARGV: lease, session, fencing
+# token, lease in ms, life of the fence in s. A lease that ran out, or that a broker forgot which began
+# anew, is taken again where nobody has had the session since: what is known of it is here alone.
+_HELD: Final = """
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[2] then return 0 end
+if holder and holder ~= ARGV[1] then return 0 end
 if not holder then
   local newest = redis.call('GET', KEYS[2])
   if newest and tonumber(newest) ~= tonumber(ARGV[3]) then return 0 end
   redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[5])
-  redis.call('ZREM', KEYS[3], ARGV[1])
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
+  redis.call('ZREM', KEYS[3], ARGV[2])
 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[4])
+"""
+
+# All of the following give 1, or 0 where the lease is lost and nothing was done.
+
+# Extends a lease; not by SET, which a full broker refuses.
+RENEW: Final = f"""{_HELD}
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[5])
 return 1
 """
 
-# Writes events. KEYS: owner, events. ARGV: lease, greatest length, life in s, messages.
-# 1, or 0 where the lease is lost and nothing was written.
-WRITE: Final = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-for i = 4, #ARGV do
-  redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'm', ARGV[i])
+# Writes events. KEYS 4: events. ARGV 6: greatest length, life in s, messages.
+WRITE: Final = f"""{_HELD}
+for i = 8, #ARGV do
+  redis.call('XADD', KEYS[4], 'MAXLEN', '=', ARGV[6], '*', 'm', ARGV[i])
 end
-redis.call('EXPIRE', KEYS[2], ARGV[3])
+redis.call('EXPIRE', KEYS[4], ARGV[7])
 return 1
 """
 
-# Sets a value. KEYS: owner, key. ARGV: lease, value, life in s. 1, or 0 where the lease is lost.
-STORE: Final = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+# Sets a value. KEYS 4: key. ARGV 6: value, life in s.
+STORE: Final = f"""{_HELD}
+redis.call('SET', KEYS[4], ARGV[6], 'EX', ARGV[7])
 return 1
 """
 
-# Gives a lease up. KEYS: owner, then whatever ends with the session. ARGV: lease.
+# Gives a lease up. KEYS 4: whatever ends with the session.
 # The fence stays for a while, so that no former owner takes the session for its own again.
-RELEASE: Final = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('DEL', unpack(KEYS))
+RELEASE: Final = f"""{_HELD}
+redis.call('DEL', KEYS[1], unpack(KEYS, 4))
 return 1
 """
 
-# Gives a session to the next worker. KEYS: owner, queue. ARGV: lease, session, turn.
-HAND_OVER: Final = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+# Gives a session to the next worker. ARGV 6: turn.
+HAND_OVER: Final = f"""{_HELD}
 redis.call('DEL', KEYS[1])
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
+redis.call('ZADD', KEYS[3], ARGV[6], ARGV[2])
 return 1
 """

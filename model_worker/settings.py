@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import lookback_files
+from model_worker.leases import ABANDONED_SECONDS
 from model_worker.snapshot_header import Option
 from telemetry.logs import Format
 
@@ -64,6 +65,9 @@ class WorkerSettings(BaseSettings):
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long a worker that is to stop goes on with what it was asked; its sessions then go on
     at another one."""
+    abandoned_seconds: float = Field(default=ABANDONED_SECONDS, ge=0)
+    """How long a session is kept whose gateway is lost or cut off from the broker; six seconds, in
+    which that shows, come on top."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     """Where `/metrics`, `/health` and `/ready` are served by HTTP, for Prometheus and for probes;
     None: nowhere; 0 takes any free port."""

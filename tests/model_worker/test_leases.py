@@ -105,6 +105,18 @@ def test_a_broker_that_began_anew_is_told_again_who_holds_what(client: "Redis") 
     assert two.claim("s", 1, 0.0, give_way=False) == "gone"
 
 
+def test_what_is_said_to_a_broker_that_began_anew_is_said_by_the_owner(client: "Redis") -> None:
+    one, two = Leases(client, "one"), Leases(client, "two")
+    waiting(client, "s")
+    lease = held(one, "s")
+    client.flushall()
+    waiting(client, "s")
+    assert written(client, one, lease, b"a") == [1]  # before its next sign of life
+    assert one.store(lease, keys.snapshot("s"), b"memory", 60)
+    assert two.claim("s", 1, 0.0, give_way=False) == "gone"
+    assert client.zcard(keys.QUEUE) == 0
+
+
 def test_a_lease_that_ran_out_is_taken_again_only_if_nobody_has_had_it(client: "Redis") -> None:
     one, two = Leases(client, "one"), Leases(client, "two")
     waiting(client, "s")

@@ -126,6 +126,7 @@ def command(model: Path | str, url: str, snapshots: Path | str = "off") -> dict[
     environment = os.environ | {
         "LOOKBACK_SNAPSHOTS": str(snapshots),
         "LOOKBACK_SNAPSHOT_SECONDS": "0.5",
+        "LOOKBACK_ABANDONED_SECONDS": "1",
         "LOOKBACK_BROKER_URL": url,
         "LOOKBACK_MODEL": str(model),
         "LOOKBACK_THREADS": "1",

@@ -124,7 +124,7 @@ class Service:
         engine.reserve(kv_bytes)
         self._card = msgspec.structs.replace(self._card, kv_bytes=kv_bytes)
         self._mailbox = Mailbox()
-        self._leases = Leases(client, self._card.worker)
+        self._leases = Leases(client, self._card.worker, settings.abandoned_seconds)
 
         def needed(wanted: OpenSession) -> int:
             budget = wanted.budget_tokens or self._card.budget_tokens

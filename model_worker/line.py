@@ -10,6 +10,7 @@ from redis import Redis
 from messages import keys
 from messages.codec import MalformedMessage, decode_record
 from messages.sessions import OpenSession, SessionRecord
+from messages.versions import of_another_version
 from messages.workers import PROTOCOL
 from model_worker.leases import Lease, Leases
 
@@ -100,6 +101,8 @@ class Line:
             if data is not None:
                 return decode_record(data)
         except MalformedMessage as error:
+            if data is not None and of_another_version(data):
+                return None  # as one that can be read
             log.warning("a session that waits cannot be read: %s", error)
         self._client.zrem(keys.QUEUE, session)
         return None

@@ -23,12 +23,14 @@ from messages.sessions import (
     SessionRecord,
     SessionRefused,
 )
+from messages.workers import PROTOCOL
 from server.access import Caller
 from server.errors import (
     RETRY_SECONDS,
     ClientError,
     ServiceError,
     broker_unavailable,
+    incompatible_session,
     no_room,
     no_worker,
     unknown_session,
@@ -239,7 +241,7 @@ class Sessions:
     async def _ticket(self, ticket: str | None, caller: Caller) -> SessionRecord | None:
         """What waits under this ticket; None where its place has run out."""
         record = None if ticket is None else await self._record(ticket)
-        if record is None or not caller.reaches(record.wanted.session, record.owner):
+        if record is None or record.protocol != PROTOCOL or not caller.reaches(record.wanted.session, record.owner):
             return None
         if not await self._broker.exists(keys.alive(record.wanted.session)):
             return None
@@ -316,6 +318,8 @@ class Sessions:
                 or not await self._broker.exists(keys.alive(session), keys.owner(session))
             ):
                 raise unknown_session(session)
+            if record.protocol != PROTOCOL:
+                raise incompatible_session()
             ours = await self._broker.set(
                 keys.gateway(session), self.name, nx=True, ex=keys.GATEWAY_TTL_SECONDS
             )

@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from messages import keys
 from messages.codec import MalformedMessage, decode_card
+from messages.versions import of_another_version
 from messages.workers import PROTOCOL, WorkerCard
 
 log = logging.getLogger(__name__)
@@ -66,17 +67,21 @@ class Workers:
             return
         self.reachable = True
         cards = {}
+        unreadable = 0
         for value in values:
             if value is None:
                 continue
             try:
                 card = decode_card(value)
             except MalformedMessage as error:
-                log.warning("a worker's card cannot be read: %s", error)
+                if of_another_version(value):
+                    unreadable += 1
+                else:
+                    log.warning("a worker's card cannot be read: %s", error)
                 continue
             cards[card.worker] = card
         self._cards = {name: c for name, c in cards.items() if c.protocol == PROTOCOL}
-        strangers = len(cards) - len(self._cards)
+        strangers = len(cards) - len(self._cards) + unreadable
         if strangers != self.strangers:
             log.warning("%d workers speak another version of the messages", strangers)
         self.strangers = strangers

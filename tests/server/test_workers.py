@@ -49,6 +49,10 @@ async def test_workers_of_another_version_are_strangers(broker: Any, tools: Any)
     workers = Workers(broker)
     await workers.look()
     assert (workers.card, workers.models, workers.strangers) == (None, [], 1)
+    unreadable = {"type": "worker", "protocol": PROTOCOL + 7, "worker": ["of", "parts"]}
+    await broker.set(keys.worker("far"), msgspec.msgpack.encode(unreadable))
+    await workers.look()
+    assert (workers.card, workers.strangers) == (None, 2)
 
 
 async def test_without_a_broker_nothing_is_known(broker: Any, tools: Any) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Self
 
@@ -81,14 +80,14 @@ class Link:
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self._whole is not None
-        waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(64)
+        waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         sending = asyncio.create_task(self._send(waiting, writer))
         try:
             with contextlib.suppress(OSError):
                 while data := await reader.read(2**16):
-                    await waiting.put((self._loop.time() + self.delay, data))
-            while not waiting.empty() and not sending.done():
-                await asyncio.sleep(0.01)
+                    waiting.put_nowait((self._loop.time() + self.delay, data))
+            waiting.put_nowait((0.0, b""))
+            await sending
         finally:
             sending.cancel()
 
@@ -97,11 +96,8 @@ class Link:
     ) -> None:
         assert self._whole is not None
         with contextlib.suppress(OSError):
-            while True:
-                due, data = await waiting.get()
-                await asyncio.sleep(max(0.0, due - self._loop.time()))
+            while (entry := await waiting.get())[1]:
+                await asyncio.sleep(max(0.0, entry[0] - self._loop.time()))
                 await self._whole.wait()
-                writer.write(data)
+                writer.write(entry[1])
                 await writer.drain()
-
-

@@ -1,5 +1,6 @@
 """A broker, gateways and workers: real processes, with links between them."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator
@@ -87,6 +88,16 @@ class Service:
             return None
         name = lease.decode().split(" ")[0].rpartition("-")[0]
         return next(part for part in self.parts if part.name == name)
+
+    async def idle(self) -> None:
+        """Returns when no worker has a session, and all have said so."""
+        workers = [part for part in self.parts if not isinstance(part, Gateway)]
+        running = [worker for worker in workers if worker.process.poll() is None]
+        async with asyncio.timeout(START_SECONDS):
+            for worker in running:
+                while (card := self.card(worker)) is None or card.sessions:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)  # their offers come right after their cards
 
     def _broker_url(self, link: Link | None) -> str:
         return self.broker.url if link is None else f"redis://127.0.0.1:{link.port}"

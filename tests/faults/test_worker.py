@@ -123,6 +123,7 @@ async def test_a_stopped_worker_has_lost_its_sessions(pairs: list[Pair], figures
         if part.process.poll() is not None:
             part.start()
     pair.service.ready()
+    await pair.service.idle()
     async with (
         no_leak(pair.gateway),
         user(pair.gateway.url) as victim,
@@ -142,7 +143,7 @@ async def test_a_stopped_worker_has_lost_its_sessions(pairs: list[Pair], figures
             stopped.go_on()
             # It says that it has lost the session, and nothing of it to the user.
             async with asyncio.timeout(30):
-                while (card := pair.service.card(stopped)) is None or card.sessions:
+                while (card := pair.service.card(stopped)) is None or card.sessions:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             assert answer.text == said
             assert not [e for _, e in victim.told[told:] if e.get("response_id") == answer.id]

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sys
+from json import dumps
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -173,6 +174,44 @@ def demo(
     except DemoError as error:
         _fail(str(error))
     raise typer.Exit(0 if passed else 1)
+
+
+@app.command()
+@takes(LISTEN)
+def status(
+    url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LOOKBACK_URL",
+            help="The gateway; this machine's by default. An API key with the scope observe is "
+            "taken from LOOKBACK_API_KEY.",
+        ),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Show it once, and end.")] = False,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 1.0,
+    json: Json = False,
+) -> None:
+    """Show workers, sessions, memory, latency and queue, again and again."""
+    from rich.console import Console
+
+    from lookback.status import StatusError, read, show, watch
+
+    key = os.environ.get("LOOKBACK_API_KEY") or None
+    try:
+        settings = ServeSettings()
+        there = url or f"{settings.scheme}://{settings.reachable_host}:{settings.port}"
+        if json:
+            print(dumps(read(there, key)))
+        elif once:
+            Console(soft_wrap=True).print(show(read(there, key)))
+        else:
+            watch(there, key, every, Console())
+    except UNREADABLE as error:
+        _fail(_said(error), 2)
+    except StatusError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
 
 
 @app.command()

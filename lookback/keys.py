@@ -41,7 +41,7 @@ def _settings() -> KeysSettings:
 def create(
     name: Annotated[str, typer.Argument(help="What it is for: robot-1, kiosk …")],
     scopes: Annotated[
-        str, typer.Option(help="What it allows: publish, ask, manage, observe, with commas between.")
+        str, typer.Option(help="Some of publish, ask, manage, observe, with commas between.")
     ] = "publish,ask,manage",
 ) -> None:
     """Make a key and print it: it is shown this once."""
@@ -133,7 +133,8 @@ def _scopes(given: str) -> frozenset[Scope]:
     names = {name.strip() for name in given.split(",") if name.strip()}
     if not names or not names <= SCOPES:
         raise KeysError(
-            f"--scopes {given!r}: take some of publish, ask, manage and observe, with commas between."
+            f"--scopes {given!r}: take some of publish, ask, manage and observe, with commas "
+            "between."
         )
     return frozenset(scope for scope in SCOPES if scope in names)
 

@@ -4,6 +4,7 @@ Starts again what crashes, and stops all of it when it is stopped. Loads no mode
 """
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -21,6 +22,9 @@ from broker.connection import BrokerError, connect
 from broker.embedded import EmbeddedBroker
 from lookback.part import Part, PartError
 from lookback.settings import ServeSettings
+from telemetry.logs import configure
+
+log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 0.2
 
@@ -34,22 +38,31 @@ def say(line: str) -> None:
     print(f"lookback: {line}", file=sys.stderr, flush=True)
 
 
+def _log(line: str) -> None:
+    """The same where lines are read by programs."""
+    log.info("%s", line)
+
+
 async def serve(settings: ServeSettings) -> int:
     """Run until SIGINT or SIGTERM; the exit status."""
+    tell = say
+    if settings.log_format == "json":
+        configure("supervisor", form="json")
+        tell = _log
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:  # nohup
             continue
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        async with Supervisor(settings) as supervisor:
-            say("starting; a first start takes some seconds")
+        async with Supervisor(settings, tell) as supervisor:
+            tell("starting; a first start takes some seconds")
             if await _unless(stop, supervisor.ready()):
                 print(f"Lookback is ready: {supervisor.url} (Ctrl-C stops it)", flush=True)
                 await _unless(stop, supervisor.failed())
-            say("stopping")
+            tell("stopping")
     except (BrokerError, PartError, ServeError) as error:
-        say(str(error))
+        tell(str(error))
         return 1
     return 0
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lookback_files import PROFILES
+from telemetry.logs import Format
 
 
 class ServeSettings(BaseSettings):
@@ -25,6 +26,7 @@ class ServeSettings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8400, ge=0, le=65535)
     ssl_certfile: Path | None = None
+    log_format: Format = "text"
 
     @property
     def scheme(self) -> str:

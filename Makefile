@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install run test fuzz check format docs lock audit train bench
+.PHONY: help install run test fuzz check format docs lock audit train bench soak
 
 help:  ## This list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -73,4 +73,7 @@ train: install  ## Make lookback-mini again (hours); goes on where it was stoppe
 	$(BIN)/python -m training.export --state runs/decoder/state.pt --out models/lookback-mini
 
 bench: install  ## Run the benchmarks (half an hour)
-	for name in compress ingest ttft sessions page endless; do $(BIN)/lookback bench $$name; done
+	for name in compress ingest ttft sessions page load endless; do $(BIN)/lookback bench $$name; done
+
+soak: install  ## Half an hour at 80 % of capacity: does any process grow? ARGS="--minutes 600"
+	@$(BIN)/lookback bench soak $(ARGS)

@@ -63,6 +63,7 @@ async def service(
             "LOOKBACK_NEW_SESSIONS_PER_SECOND": _NO_LIMIT,
             "LOOKBACK_SESSIONS_EACH": _NO_LIMIT,
             "LOOKBACK_WEBSOCKETS_EACH": _NO_LIMIT,
+            "LOOKBACK_WAITING_EACH": _NO_LIMIT,
             "LOOKBACK_MOST_CAMERAS": str(2 * capacity * workers),
         }
         command = ("benchmarks.sleeping_worker",) if simulate else ("lookback", "worker")

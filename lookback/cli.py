@@ -253,13 +253,38 @@ def bench(
     seconds: Annotated[
         float | None,
         typer.Option(
-            help="Of `sessions`: live seconds a point (25). Of `gateway`: seconds a round (6)."
+            help="Of `sessions`: live seconds a point (25). Of `gateway`: seconds a round (6). "
+            "Of `load`: seconds a step (10)."
         ),
     ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Of `soak`: how long; 30 by default.")
+    ] = None,
+    steps: Annotated[
+        str | None, typer.Option(help="Of `load`: numbers of clients, as 4,8,16.")
+    ] = None,
+    think: Annotated[
+        float | None,
+        typer.Option(help="Of `load` and `soak`: mean seconds before the next question (0.5)."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Of `load`: how many; 1, or with --simulate 1 and then 2.")
+    ] = None,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Of `load`: workers that sleep, not compute.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run a benchmark. It reports; it does not pass or fail."""
     from lookback.bench import run as measure
 
-    options = {"hours": hours, "seconds": seconds}
+    options = {
+        "hours": hours,
+        "seconds": seconds,
+        "minutes": minutes,
+        "steps": steps,
+        "think": think,
+        "workers": workers,
+        "simulate": simulate or None,
+    }
     raise typer.Exit(measure(name, json_wanted=json, options=options))

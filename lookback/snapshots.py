@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, cast, get_args
 
 import msgspec
 import typer
@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from model_worker.memory.container import ChunkReader, SnapshotError
-from model_worker.snapshot_header import Header, decode
+from model_worker.snapshot_header import Header, Option, decode
 
 app = typer.Typer(
     help="Sessions as files.",
@@ -23,10 +23,56 @@ app = typer.Typer(
 
 _PIECE = 1 << 20  # bytes read at once
 
+_Url = Annotated[
+    str,
+    typer.Option(
+        envvar="LOOKBACK_URL", help="The gateway; an API key is taken from LOOKBACK_API_KEY."
+    ),
+]
 
-@app.callback()
-def _sessions() -> None:
-    """So that a single command keeps its name."""
+
+@app.command("export")
+def take(
+    session: Annotated[str, typer.Argument(help="The session's id.", metavar="SESSION")],
+    file: Annotated[Path, typer.Argument(help="Where to write it.", metavar="FILE")],
+    url: _Url = "http://127.0.0.1:8400",
+    option: Annotated[
+        str, typer.Option(help="exact; or smaller and not quite: 8-bit, entropy.")
+    ] = "exact",
+    force: Annotated[bool, typer.Option("--force", help="Also over a file that is there.")] = False,
+) -> None:
+    """Write a running session's memory to a file; the session goes on."""
+    known = get_args(Option)
+    if option not in known:
+        _fail(f"--option {option}: there are {', '.join(known)}")
+    if file.exists() and not force:
+        _fail(f"{file} is there already: choose another name, or --force")
+
+    from lookback.transfer import TransferError
+    from lookback.transfer import take as taken
+
+    try:
+        size = taken(url, session, file, cast(Option, option))
+    except TransferError as error:
+        _fail(str(error))
+    typer.echo(f"{size / 1e6:.2f} MB written to {file}", err=True)
+
+
+@app.command("import")
+def bring(
+    file: Annotated[Path, typer.Argument(help="A snapshot.", metavar="FILE")],
+    url: _Url = "http://127.0.0.1:8400",
+) -> None:
+    """Begin a session with the memory in a file, and print its id."""
+
+    from lookback.transfer import TransferError
+    from lookback.transfer import bring as brought
+
+    try:
+        print(brought(url, file))
+    except TransferError as error:
+        _fail(str(error))
+    typer.echo("It is closed if nobody joins it within a minute.", err=True)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from typing import TypeVar
 import msgspec
 
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
+from messages.files import Piece, SaveSession
 from messages.frames import Frame, FrameRejected
 from messages.memory import DescribeMemory, MemoryDescribed
 from messages.questions import Ask, Cancel
@@ -19,7 +20,7 @@ from messages.sessions import (
 )
 from messages.workers import WorkerCard
 
-ToWorker = CloseSession | Ask | Cancel | DescribeMemory
+ToWorker = CloseSession | Ask | Cancel | DescribeMemory | SaveSession
 """What stands in a session's inbox."""
 
 ToGateway = (
@@ -42,6 +43,7 @@ _to_gateway_decoder: msgspec.msgpack.Decoder[ToGateway] = msgspec.msgpack.Decode
 _frame_decoder = msgspec.msgpack.Decoder(Frame)
 _card_decoder = msgspec.msgpack.Decoder(WorkerCard)
 _record_decoder = msgspec.msgpack.Decoder(SessionRecord)
+_piece_decoder = msgspec.msgpack.Decoder(Piece)
 
 T = TypeVar("T")
 
@@ -50,7 +52,7 @@ class MalformedMessage(ValueError):
     """Bytes on the broker that are no message of ours."""
 
 
-def encode(message: ToWorker | ToGateway | Frame | WorkerCard | SessionRecord) -> bytes:
+def encode(message: ToWorker | ToGateway | Frame | WorkerCard | SessionRecord | Piece) -> bytes:
     """The message as bytes."""
     return _encoder.encode(message)
 
@@ -85,3 +87,8 @@ def decode_card(data: bytes) -> WorkerCard:
 def decode_record(data: bytes) -> SessionRecord:
     """What is known of a session. Raises MalformedMessage."""
     return _decode(_record_decoder, data)
+
+
+def decode_piece(data: bytes) -> Piece:
+    """A piece of a file. Raises MalformedMessage."""
+    return _decode(_piece_decoder, data)

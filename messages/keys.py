@@ -14,6 +14,7 @@
 | `lookback:owner:{session}` | string, TTL | worker | the lease: worker and fencing token |
 | `lookback:fence:{session}` | counter, TTL | worker | how often the session has had an owner |
 | `lookback:snapshot:{session}` | string, TTL | worker | its memory, written from time to time |
+| `lookback:file:{channel}` | list, TTL | both | a few pieces of a snapshot that is on its way |
 | `lookback:worker:{worker}` | string, TTL | worker | its card |
 | `lookback:free` | sorted set | worker | free KV bytes by worker; -1: takes no session |
 
@@ -81,6 +82,10 @@ def fence(session: str) -> str:
 
 def snapshot(session: str) -> str:
     return f"lookback:snapshot:{session}"
+
+
+def file(channel: str) -> str:
+    return f"lookback:file:{channel}"
 
 
 def worker(name: str) -> str:

@@ -24,6 +24,8 @@ class Ask(msgspec.Struct, frozen=True, tag="ask"):
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    metadata: dict[str, str] | None = None
+    """The asker's own: no worker reads it, but the gateway that adopts the session."""
     trace: str | None = None
 
 

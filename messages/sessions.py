@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from messages.files import Imported
+
 
 class OpenSession(msgspec.Struct, frozen=True, tag="session.open"):
     """Reserve a memory. `budget_tokens` None takes the worker's default. `instructions` are the
@@ -50,6 +52,7 @@ class SessionRecord(msgspec.Struct, frozen=True, tag="session.record"):
     """Whose key made it; None where keys are not asked for."""
     party: str = ""
     """Whose limits it counts against."""
+    imported: Imported | None = None
 
 
 class SessionRefused(msgspec.Struct, frozen=True, tag="session.refused"):

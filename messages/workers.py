@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """The version of all messages together; gateway and worker work together where theirs are equal.
 Messages of equal version may have more fields, which the older side does not read."""
 

@@ -84,6 +84,9 @@ class Line:
                 continue  # a worker of the gateway's version takes it
             if record.opened is not None and record.opened.model != self._model:
                 continue
+            imported = record.imported
+            if imported is not None and imported.model not in (None, self._model):
+                continue
             needed = self._bytes(record.wanted)
             if self.free < needed <= self._kv_bytes:
                 return None

@@ -45,7 +45,20 @@ class Resume:
         return self.wanted.session
 
 
-Order = OpenSession | Resume | ToWorker | Abandon | Lost
+@dataclass(frozen=True)
+class Import:
+    """A new session that begins with a snapshot; `problem` says why there is none."""
+
+    wanted: OpenSession
+    snapshot: SnapshotReader | None
+    problem: str = ""
+
+    @property
+    def session(self) -> str:
+        return self.wanted.session
+
+
+Order = OpenSession | Resume | Import | ToWorker | Abandon | Lost
 Mail = Order | Frame
 
 

@@ -10,7 +10,8 @@ from redis.exceptions import RedisError
 
 from messages import keys
 from messages.codec import MalformedMessage, decode_frame, decode_to_worker
-from messages.sessions import OpenSession
+from messages.sessions import OpenSession, SessionRecord
+from model_worker.importer import Importer
 from model_worker.leases import Lease, Leases
 from model_worker.line import Line
 from model_worker.mailbox import Mailbox, Resume
@@ -42,6 +43,7 @@ class Reader:
         self._line = line
         self._mailbox = mailbox
         self._snapshot = snapshot
+        self._importer = Importer(client, mailbox)
         self._woken_at = _newest(client, keys.WAKE)
 
     def run(self, stopping: threading.Event) -> None:
@@ -50,15 +52,19 @@ class Reader:
         while not stopping.is_set():
             try:
                 while (taken := self._line.next()) is not None:
-                    lease, record = taken
-                    if record.opened is None:
-                        self._mailbox.put(record.wanted)
-                    else:
-                        self._resume(lease, record.wanted)
+                    self._take(*taken)
                 self._read()
                 outage.over()
             except RedisError as error:
                 stopping.wait(outage.seconds(error))
+
+    def _take(self, lease: Lease, record: SessionRecord) -> None:
+        if record.opened is not None:
+            self._resume(lease, record.wanted)
+        elif record.imported is not None:
+            self._importer.fetch(record.wanted, record.imported)
+        else:
+            self._mailbox.put(record.wanted)
 
     def _resume(self, lease: Lease, wanted: OpenSession) -> None:
         """Where the last owner has said until where it read the orders, they are read from there

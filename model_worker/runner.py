@@ -15,6 +15,7 @@ import msgspec
 
 from messages.answers import AnswerDone
 from messages.codec import ToGateway
+from messages.files import SaveSession
 from messages.frames import Frame
 from messages.keys import RING
 from messages.memory import DescribeMemory
@@ -29,7 +30,7 @@ from messages.sessions import (
 )
 from model_worker.admission import Admission
 from model_worker.engine import Engine
-from model_worker.mailbox import Abandon, Lost, Mail, Resume
+from model_worker.mailbox import Abandon, Import, Lost, Mail, Resume
 from model_worker.memory.container import SnapshotError
 from model_worker.metrics import Now, WorkerMetrics
 from model_worker.pace import Pace
@@ -73,13 +74,16 @@ class Runner:
         save: Callable[[str, Snapshot], None] | None = None,
         save_seconds: float = 5.0,
         save_option: Option = "exact",
+        give: Callable[[str, Callable[[], Snapshot]], None] | None = None,
         metrics: WorkerMetrics | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         """`name` is the worker's. `max_batch` frames of all sessions pass the model together at
         most, and `max_answers` answers are written at a time; more wait by their age. `save` is
-        given snapshots, at most `save_seconds` old where a memory changes."""
+        given snapshots, at most `save_seconds` old where a memory changes; `give` a channel, and
+        what makes the snapshot that somebody wants to have there."""
         self._save = save
+        self._give = give
         self._save_seconds = save_seconds
         self._save_option: Option = save_option
         self._engine = engine
@@ -149,6 +153,9 @@ class Runner:
         if isinstance(mail, Resume):
             self._resume(mail)
             return
+        if isinstance(mail, Import):
+            self._import(mail)
+            return
         seat = self._seats.get(mail.session)
         if seat is None:
             return
@@ -174,6 +181,8 @@ class Runner:
         elif isinstance(mail, DescribeMemory):
             with self._alone(seat):
                 self._emit(seat.described())
+        elif isinstance(mail, SaveSession):
+            self._export(seat, mail)
         elif isinstance(mail, CloseSession):
             self._close(seat, "closed")
         elif isinstance(mail, Abandon):
@@ -199,14 +208,34 @@ class Runner:
             seat.resume(notes)
             seat.saved = seat.progress
             final, saved_at = INBOX in notes, notes.get("saved_at")
-            lost = time.time() - saved_at if isinstance(saved_at, float) else 0.0
-            moved = SessionMoved(
-                mail.session, self._name, True, 0.0 if final else max(0.0, lost), final, _RESTORED
+            lost = 0.0
+            if isinstance(saved_at, float) and not final:
+                lost = max(0.0, time.time() - saved_at)
+            said = (
+                f"{_RESTORED}, without its newest {lost:.0f} s." if lost >= 1 else f"{_RESTORED}."
             )
+            moved = SessionMoved(mail.session, self._name, True, lost, final, said)
         elif problem:
             message = f"{_LOST} Its snapshot was of no use: {problem}."
             moved = msgspec.structs.replace(moved, message=message)
         self._emit(moved)
+
+    def _import(self, mail: Import) -> None:
+        """A session that begins with a user's snapshot, or is refused."""
+        snapshot, problem = mail.snapshot, mail.problem
+        if snapshot is not None:
+            header = snapshot.header
+            if (header.shape.budget, header.conversation.instructions) != (
+                mail.wanted.budget_tokens,
+                mail.wanted.instructions or "",
+            ):
+                problem = "the snapshot is another than the one that was announced"
+            else:
+                problem = self._restore(mail.wanted, snapshot)
+        if problem:
+            self._emit(SessionRefused(mail.session, problem))
+        elif snapshot is not None and (seat := self._seats.get(mail.session)) is not None:
+            seat.imported(snapshot.header.notes)
 
     def _restore(self, wanted: OpenSession, snapshot: SnapshotReader) -> str:
         """Why the session cannot have the memory of the snapshot; "" where it has."""
@@ -442,6 +471,17 @@ class Runner:
         seat.saved, seat.saved_at = seat.progress, time.monotonic()
         self._save(seat.lane.session, snapshot)
 
+    def _export(self, seat: Seat, mail: SaveSession) -> None:
+        """What somebody wants to have, of this moment."""
+
+        def made() -> Snapshot:
+            snapshot = self._engine.snapshot(seat.memory, mail.option, seat.notes())
+            snapshot.detach()
+            return snapshot
+
+        if self._give is not None:
+            self._give(mail.channel, made)
+
     # -- ends -----------------------------------------------------------------------------
 
     @contextmanager
@@ -507,7 +547,7 @@ _LOST: Final = (
     "The worker that held this session stopped, and what it had seen is lost: the memory begins "
     "anew."
 )
-_RESTORED: Final = "Another worker goes on with the memory."
+_RESTORED: Final = "Another worker goes on with the memory"
 
 
 def _size(kv_bytes: int, usual: int) -> str:

@@ -115,6 +115,14 @@ class Seat:
             self.newest_captured_at = captured_at
         self.changed = True
 
+    def imported(self, notes: Mapping[str, Note]) -> None:
+        """Go on from a user's file, which has these notes: frames are counted on from those that
+        were seen, and none of them was lost here."""
+        seen = self.memory.memory.frames_seen
+        captured_at = notes.get("captured_at")
+        plausible = isinstance(captured_at, float) and 0 < captured_at <= time.time()
+        self.resume({"number": seen - 1, "captured_at": captured_at if plausible else None})
+
     def now(self) -> Asked:
         """The present, for a question that is asked."""
         age = 0.0 if self.newest_captured_at is None else time.time() - self.newest_captured_at

@@ -30,6 +30,7 @@ from messages.workers import PROTOCOL, WorkerCard
 from model_worker.admission import Admission
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine, ModelError
+from model_worker.exporter import Exporter
 from model_worker.exposition import Exposition
 from model_worker.keeper import Keeper
 from model_worker.leases import Leases
@@ -167,6 +168,7 @@ class Service:
             save=kept.put if kept else None,
             save_seconds=settings.snapshot_seconds,
             save_option=settings.snapshot_option,
+            give=Exporter(client).give,
             metrics=self.metrics,
             tracer=tracer,
         )

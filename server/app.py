@@ -37,6 +37,8 @@ from server.rtp_routes import router as rtp_router
 from server.rtsp_routes import router as rtsp_router
 from server.sessions import Sessions
 from server.settings import GatewaySettings
+from server.snapshot_routes import IMPORT
+from server.snapshot_routes import router as snapshot_router
 from server.status import now
 from server.status_routes import METRICS
 from server.status_routes import router as status_router
@@ -97,7 +99,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.state.ice = ice
     app.state.authentication, app.state.limits = authentication, limits
     app.state.observer, app.state.metrics = observer, settings.metrics
-    large = {COMPLETIONS: settings.message_bytes}  # a conversation, and pictures
+    # A memory; a conversation, and pictures.
+    large = {IMPORT: settings.import_bytes, COMPLETIONS: settings.message_bytes}
     # The last one that is added stands in front.
     guarded = (METRICS,) if settings.metrics == "keys" else ()
     app.add_middleware(Door, authentication=authentication, limits=limits, guarded=guarded)
@@ -112,6 +115,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.add_exception_handler(Exception, _our_fault)
     app.include_router(router)
     app.include_router(status_router)
+    app.include_router(snapshot_router)
     app.include_router(chat_router)
     app.include_router(whip_router)
     app.include_router(token_router)

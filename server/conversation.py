@@ -148,10 +148,11 @@ class Conversation:
             top_p=options.top_p,
             seed=options.seed,
             stop=tuple(options.stop or ()),
+            metadata=options.metadata,
         )
         asked = self._observer.asked(ask)
         ask = replace(ask, trace=asked.trace)
-        self._create(Response(ask, options.metadata, asked))
+        self._create(Response(ask, asked))
         self._outbox.ask(ask, frames, self._settings.first_frame_seconds)
         return ask.response
 

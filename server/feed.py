@@ -83,7 +83,7 @@ class FrameFeed:
         self._max_pixels = max_pixels
         self._rejected = rejected
         self._observer = observer or Observer()
-        self._rejected_at = float("-inf")
+        self._rejected_at = self._failed_at = float("-inf")
         self._clock = StreamClock()
         self._sampler = Sampler(settings.fps)
         self._similarity = Similarity(settings.similar_levels, settings.keep_every_seconds)
@@ -102,6 +102,11 @@ class FrameFeed:
     def counted(self) -> dict[str, int]:
         """The counters by name."""
         return asdict(self.counters)
+
+    def begin(self, frames: int, seconds: float) -> None:
+        """Begins after so many frames that an earlier session has seen, to this time."""
+        self._number = frames
+        self._clock.resume(seconds, time.monotonic())
 
     def resume(self, last: Frame | None, session_seconds: float) -> None:
         """Goes on where another gateway stopped: after the `last` frame of its, so many seconds

@@ -73,6 +73,12 @@ class Limits:
             "too_many_sessions",
             "You have {most} sessions already: close one, or raise LOOKBACK_SESSIONS_EACH.",
         )
+        self.imports = Held(
+            settings.most_imports,
+            "too_many_imports",
+            "{most} snapshots are being imported already: try again later, or raise "
+            "LOOKBACK_MOST_IMPORTS.",
+        )
         self.websockets = Held(
             settings.websockets_each,
             "too_many_websockets",

@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 from messages import keys
-from messages.codec import encode
+from messages.codec import MalformedMessage, decode_record, encode
+from messages.files import Imported
 from messages.sessions import OpenSession, SessionRecord
 from messages.workers import PROTOCOL
 
@@ -19,11 +20,18 @@ class Line:
         self._broker = broker
 
     async def join(
-        self, wanted: OpenSession, owner: str | None, party: str, hold_seconds: float
+        self,
+        wanted: OpenSession,
+        owner: str | None,
+        party: str,
+        hold_seconds: float,
+        imported: Imported | None = None,
     ) -> SessionRecord:
         """At its end."""
-        turn = float(await self._broker.incr(keys.TURN))
-        record = SessionRecord(PROTOCOL, wanted, turn, time.time(), owner=owner, party=party)
+        turn, now = float(await self._broker.incr(keys.TURN)), time.time()
+        record = SessionRecord(
+            PROTOCOL, wanted, turn, now, owner=owner, party=party, imported=imported
+        )
         await self._enter(record, turn, hold_seconds)
         return record
 
@@ -70,9 +78,24 @@ class Line:
             await self._broker.zrem(keys.QUEUE, *gone)
         return int(rank) - len(gone)
 
+    async def held_by(self, party: str) -> int:
+        """How many places this party has, at whichever gateway it asked for them."""
+        waiting = await self._broker.zrange(keys.QUEUE, 0, -1)
+        if not waiting:
+            return 0
+        found = await self._broker.mget([keys.session(session.decode()) for session in waiting])
+        return sum(_party(data) == party for data in found if data is not None)
+
     async def leave(self, session: str) -> None:
         """It is not wanted any more."""
         async with self._broker.pipeline(transaction=True) as pipe:
             pipe.zrem(keys.QUEUE, session)
             pipe.delete(keys.alive(session), keys.session(session), keys.gateway(session))
             await pipe.execute()
+
+
+def _party(data: bytes) -> str | None:
+    try:
+        return decode_record(data).party
+    except MalformedMessage:  # a worker that comes to it takes it out
+        return None

@@ -9,15 +9,12 @@ from server.observer import Asked
 
 
 class Response:
-    """One answer, from the wish for it to its end. metadata: the asker's own, told with it.
-    asked: what is noted of it, where it was asked for at this gateway."""
+    """One answer, from the wish for it to its end. asked: what is noted of it, where it was asked
+    for at this gateway."""
 
-    def __init__(
-        self, ask: Ask, metadata: dict[str, str] | None = None, asked: Asked | None = None
-    ) -> None:
+    def __init__(self, ask: Ask, asked: Asked | None = None) -> None:
         self.ask = ask
         self.asked = asked
-        self._metadata = metadata
         # Of the response's id, so that every gateway that serves the session calls it the same.
         self.item = f"item_{ask.response.removeprefix('resp_')}"
         self.text = ""
@@ -77,7 +74,7 @@ class Response:
             "output": [self.output(item_status(status))] if self.opened else [],
             "output_modalities": ["text"],
             "max_output_tokens": self.ask.max_tokens,
-            "metadata": self._metadata,
+            "metadata": self.ask.metadata,
             "usage": None,
             "lookback": {"question": self.ask.text, **self.lookback()},
         }

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from messages import keys
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.codec import ToGateway, ToWorker
+from messages.files import Option, SaveSession
 from messages.frames import FrameRejected
 from messages.memory import MemoryDescribed
 from messages.questions import Ask
@@ -51,6 +52,7 @@ from server.reports import Reports
 from server.settings import GatewaySettings
 from server.tasks import stop
 from server.tenure import Tenure
+from server.transfer import Download
 from telemetry.logs import about
 
 log = logging.getLogger(__name__)
@@ -108,6 +110,9 @@ class Session:
         self._sender: Camera | None = None  # by WHIP: it may come back, until it says goodbye
         self.attendance = Attendance(settings)
         self._closed = False
+        imported = record.imported
+        if imported is not None and imported.frames:
+            self.feed.begin(imported.frames, imported.seconds)
         if past is not None:
             self._recall(past)
         read_to = record.opened_at if past is None else past.read_to
@@ -132,7 +137,8 @@ class Session:
             else:
                 self._hear_worker(entry, message)
         self._broadcast.skip()
-        wall = max(0.0, time.time() - self.record.began)
+        imported = self.record.imported
+        wall = max(0.0, time.time() - self.record.began) + (imported.seconds if imported else 0.0)
         self.feed.resume(past.frame, wall)
 
     # Who listens.
@@ -206,7 +212,9 @@ class Session:
     def _unseen(self) -> ClientError | None:
         """Why nothing can be answered yet; None once a frame is on its way to the model."""
         # The worker may report a frame before the broker has confirmed it to us.
-        if self._memory.frames_seen or self.feed.counters.frames_sent:
+        imported = self.record.imported
+        before = imported.frames if imported is not None else 0
+        if before or self._memory.frames_seen or self.feed.counters.frames_sent:
             return None
         message = f"No picture has arrived yet: {self.cameras.advice}."
         return ClientError("no_frames_yet", message)
@@ -332,6 +340,14 @@ class Session:
         await stop(*self._tasks)
         self._broadcast.end(leaving=True)
         await self.cameras.close()
+
+    async def export(self, option: Option) -> AsyncGenerator[bytes, None]:
+        """The memory, as it is now, as a file in pieces. Raises ServiceError."""
+        download = Download(self._broker, self._settings.open_seconds)
+        await self._send(SaveSession(self.id, download.channel, option))
+        async with contextlib.aclosing(download.pieces()) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def _send(self, message: ToWorker) -> None:
         await send(self._broker, message)

@@ -9,20 +9,14 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import IO, Any, Final
 
-from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from messages import keys
-from messages.codec import MalformedMessage, decode_record, decode_to_gateway
-from messages.sessions import (
-    CloseSession,
-    OpenSession,
-    SessionOpened,
-    SessionRecord,
-    SessionRefused,
-)
+from messages.codec import MalformedMessage, decode_record
+from messages.files import Imported
+from messages.sessions import OpenSession, SessionRecord
 from messages.workers import PROTOCOL
 from server.access import Caller
 from server.errors import (
@@ -31,16 +25,17 @@ from server.errors import (
     ServiceError,
     broker_unavailable,
     incompatible_session,
-    no_room,
     no_worker,
     unknown_session,
 )
-from server.inbox import send
 from server.line import Line
 from server.observer import Observer
+from server.opening import opened
 from server.past import Past, read_past
 from server.session import Session
 from server.settings import GatewaySettings
+from server.snapshot_file import read_header
+from server.transfer import Upload
 from server.workers import Workers
 from telemetry.logs import about
 
@@ -48,12 +43,9 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.25
 _ALIVE_SECONDS: Final = 1.0
-_WAIT_SECONDS: Final = 1.0
-"""How long somebody who wants a session waits in the queue without being told their place."""
 _OWNERLESS_SECONDS: Final = 1.5
 """How long a session's lease may be gone before another worker is looked for: a broker that began
 anew knows of no lease until the workers tell."""
-_TURN_MILLISECONDS: Final = 250
 _RESTART_SECONDS: Final = 20.0
 """How long the sessions of a gateway that stops wait for the next one."""
 
@@ -117,21 +109,66 @@ class Sessions:
         budget can never fit or the instructions are too long.
         """
         instructions = self._checked((instructions or "").strip()) or None
-        if self._workers.card is None:
-            raise (
-                no_worker(self._workers.strangers)
-                if self._workers.reachable
-                else (broker_unavailable("it is away"))
-            )
+        self._check_workers()
         try:
             record = await self._ticket(ticket, caller)
             if record is None:
                 wanted = OpenSession(secrets.token_urlsafe(16), budget_tokens, instructions)
-                hold = self.settings.open_seconds + self.settings.ticket_seconds
-                record = await self._line.join(wanted, caller.key, caller.party, hold)
-            return await self._opened(record)
+                record = await self._join(wanted, caller)
+            return await self._begin(await opened(record, self.settings, self._broker, self._line))
         except RedisError as error:
             raise broker_unavailable(error) from error
+
+    async def restore(self, caller: Caller, file: IO[bytes], ticket: str | None) -> Session:
+        """A new session that begins with the snapshot in this file.
+
+        Raises as `open`, and ClientError (422) where the snapshot cannot be used.
+        """
+        header = read_header(file)
+        instructions = self._checked(header.conversation.instructions) or None
+        self._check_workers()
+        try:
+            record = await self._ticket(ticket, caller, importing=True)
+            if record is None:
+                wanted = OpenSession(secrets.token_urlsafe(16), header.shape.budget, instructions)
+                known = header.model.name in self._workers.models
+                imported = Imported(
+                    secrets.token_urlsafe(16),
+                    header.model.name if known else None,
+                    header.watching.frames,
+                    header.watching.newest or 0.0,
+                )
+                record = await self._join(wanted, caller, imported)
+            assert record.imported is not None
+            async with Upload(self._broker, file, record.imported.channel) as upload:
+                record = await opened(record, self.settings, self._broker, self._line, upload)
+            return await self._begin(record)
+        except RedisError as error:
+            raise broker_unavailable(error) from error
+
+    def _check_workers(self) -> None:
+        """Raises ServiceError where none lives."""
+        if self._workers.card is None:
+            raise (
+                no_worker(self._workers.strangers)
+                if self._workers.reachable
+                else broker_unavailable("it is away")
+            )
+
+    async def _join(
+        self, wanted: OpenSession, caller: Caller, imported: Imported | None = None
+    ) -> SessionRecord:
+        """A place in the queue. Raises ClientError (429) where the caller has many."""
+        if await self._line.held_by(caller.party) >= self.settings.waiting_each:
+            raise ClientError(
+                "too_many_waiting",
+                f"{self.settings.waiting_each} sessions of yours wait already: ask again with "
+                "their tickets.",
+                status=429,
+                retry_after=RETRY_SECONDS,
+            )
+        hold = self.settings.open_seconds + self.settings.ticket_seconds
+        return await self._line.join(wanted, caller.key, caller.party, hold, imported)
 
     def admit_camera(self, session: Session) -> None:
         """Raises ServiceError (503) where as many cameras are connected as may be. One that
@@ -238,10 +275,14 @@ class Sessions:
             raise ClientError("instructions_too_long", message, param=param, status=422)
         return instructions
 
-    async def _ticket(self, ticket: str | None, caller: Caller) -> SessionRecord | None:
+    async def _ticket(
+        self, ticket: str | None, caller: Caller, *, importing: bool = False
+    ) -> SessionRecord | None:
         """What waits under this ticket; None where its place has run out."""
         record = None if ticket is None else await self._record(ticket)
-        if record is None or record.protocol != PROTOCOL or not caller.reaches(record.wanted.session, record.owner):
+        if record is None or not caller.reaches(record.wanted.session, record.owner):
+            return None
+        if record.protocol != PROTOCOL or importing != (record.imported is not None):
             return None
         if not await self._broker.exists(keys.alive(record.wanted.session)):
             return None
@@ -256,46 +297,6 @@ class Sessions:
         except MalformedMessage as error:
             log.warning("session %s: its record cannot be read: %s", session[:8], error)
             return None
-
-    async def _opened(self, record: SessionRecord) -> Session:
-        """The session, once a worker has taken it. Raises ServiceError where none has room, with
-        the place in the queue, or the one that took it is silent; ClientError for a no."""
-        session = record.wanted.session
-        began = time.monotonic()
-        read_to: bytes | str = "0"
-        while time.monotonic() - began < self.settings.open_seconds:
-            reply = await self._broker.xread(
-                {keys.events(session): read_to}, block=_TURN_MILLISECONDS
-            )
-            for _, entries in reply:
-                for entry, fields in entries:
-                    read_to = entry
-                    try:
-                        message = decode_to_gateway(fields.get(keys.FIELD, b""))
-                    except MalformedMessage as error:
-                        log.warning("session %s: an event cannot be read: %s", session[:8], error)
-                        continue
-                    if isinstance(message, SessionOpened):
-                        return await self._begin(replace(record, opened=message, opened_at=entry))
-                    if isinstance(message, SessionRefused) and message.retry_after is None:
-                        await self._line.leave(session)
-                        raise _refused(message, record.wanted)
-            if time.monotonic() - began >= _WAIT_SECONDS:
-                place = await self._line.place(session)
-                if place is not None:
-                    if place >= self.settings.waiting_sessions:
-                        await self._line.leave(session)
-                        raise no_room(place, None)
-                    await self._line.hold(session, self.settings.ticket_seconds, away=True)
-                    raise no_room(place, session)
-        await send(self._broker, CloseSession(session))
-        await self._line.leave(session)
-        raise ServiceError(
-            "worker_silent",
-            "The model worker did not answer in time; it may be very busy.",
-            status=503,
-            retry_after=RETRY_SECONDS,
-        )
 
     async def _begin(self, record: SessionRecord) -> Session:
         async with self._broker.pipeline(transaction=True) as pipe:
@@ -356,9 +357,3 @@ class Sessions:
         task = asyncio.create_task(self.close(session, reason, message))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-
-
-def _refused(message: SessionRefused, wanted: OpenSession) -> ClientError:
-    # The worker says in words which of the two it cannot take.
-    param = "budget_tokens" if wanted.instructions is None else None
-    return ClientError("session_refused", message.message, param=param, status=422)

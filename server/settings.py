@@ -104,6 +104,11 @@ class GatewaySettings(AccessSettings):
     shown_per_second: float = Field(default=1.0, gt=0)
     """Pictures of questions, all of which are kept, that one session takes in the long run."""
 
+    import_bytes: int = Field(default=2**29, ge=2**20)
+    """A snapshot's size at most that a session is made of."""
+    most_imports: int = Field(default=2, ge=1)
+    """Snapshots that this gateway takes at once; each is kept in a file under TMPDIR meanwhile."""
+
     question_characters: int = Field(default=4000, ge=1)
     """A question's length at most."""
     instructions_characters: int = Field(default=2000, ge=1)
@@ -134,6 +139,8 @@ class GatewaySettings(AccessSettings):
     """How long a session whose worker is lost waits for another."""
     waiting_sessions: int = Field(default=64, ge=0)
     """Sessions that may wait for a worker with room."""
+    waiting_each: int = Field(default=16, ge=1)
+    """How many of them may be one API key's, or one address's where there are none."""
     ticket_seconds: float = Field(default=6.0, gt=0)
     """How long a place in that queue is kept for somebody who does not ask again."""
 

@@ -10,11 +10,13 @@ from messages.codec import (
     ToWorker,
     decode_card,
     decode_frame,
+    decode_piece,
     decode_record,
     decode_to_gateway,
     decode_to_worker,
     encode,
 )
+from messages.files import Imported, Piece, SaveSession
 from messages.frames import Frame, FrameRejected
 from messages.memory import DescribeMemory, MemoryDescribed
 from messages.questions import Ask, Cancel
@@ -31,9 +33,10 @@ from messages.sessions import (
 
 TO_WORKER: list[ToWorker] = [
     CloseSession("s"),
-    Ask("s", "r", "what?", 5, 0.5, 0.9, 7, ("\n", "end")),
+    Ask("s", "r", "what?", 5, 0.5, 0.9, 7, ("\n", "end"), metadata={"a": "b"}),
     Cancel("s", "r"),
     DescribeMemory("s"),
+    SaveSession("s", "c", "8-bit"),
 ]
 TO_GATEWAY: list[ToGateway] = [
     SessionOpened("s", "m", 64, 96, 1000, "w", (96, 96), 9216),
@@ -63,7 +66,7 @@ def test_what_goes_to_the_gateway_comes_back_as_it_was() -> None:
 
 
 def test_every_message_has_a_tag_of_its_own() -> None:
-    kinds = [*ToWorker.__args__, *ToGateway.__args__, Frame]
+    kinds = [*ToWorker.__args__, *ToGateway.__args__, Frame, Piece]
     assert len({kind.__struct_config__.tag for kind in kinds}) == len(kinds)
 
 
@@ -87,5 +90,15 @@ def test_a_record_comes_back_as_it_was() -> None:
     opened = SessionOpened("s", "m", 64, 96, 1000)
     record = SessionRecord(2, wanted, 3.0, 1e9, opened, b"1-0", "key", "party")
     assert decode_record(encode(record)) == record
+    imported = Imported("c", None, 5, 4.5)
+    record = SessionRecord(2, wanted, 3.0, 1e9, imported=imported)
+    assert decode_record(encode(record)) == record
     with pytest.raises(MalformedMessage):
         decode_record(b"\xff")
+
+
+def test_a_piece_of_a_file_comes_back_as_it_was() -> None:
+    for piece in (Piece(b"\x00\xff"), Piece(last=True), Piece(problem="no room", last=True)):
+        assert decode_piece(encode(piece)) == piece
+    with pytest.raises(MalformedMessage):
+        decode_piece(b"\xff")

@@ -97,7 +97,8 @@ async def _answer(url: str, session: str, after: str = "") -> list[dict[str, Any
             content = [{"type": "input_text", "text": "one two three"}]
             item = {"type": "message", "role": "user", "content": content}
             await websocket.send(json.dumps({"type": "conversation.item.create", "item": item}))
-            await websocket.send(json.dumps({"type": "response.create"}))
+            wanted = {"metadata": {"tab": "2"}}
+            await websocket.send(json.dumps({"type": "response.create", "response": wanted}))
         async with asyncio.timeout(20):
             while not events or events[-1]["type"] != "response.done":
                 events.append(json.loads(await websocket.recv()))
@@ -129,6 +130,7 @@ async def test_another_gateway_goes_on_where_one_was_lost(
         wanted = [e for e in before if e["event_id"] > first["event_id"]]
         after = await _answer(other, session, after=first["event_id"])
         kinds = ("response.output_text.delta", "response.done")
+        assert after[-1]["response"]["metadata"] == {"tab": "2"}
         assert [e for e in after if e["type"] in kinds] == [e for e in wanted if e["type"] in kinds]
         # The camera goes on there, later on the same time line.
         async with tools.sending(other, session):

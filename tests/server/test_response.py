@@ -10,7 +10,7 @@ from server.response import Response
 
 
 def response() -> Response:
-    return Response(Ask("s", "resp_1", "what?"), {"tab": "2"})
+    return Response(Ask("s", "resp_1", "what?", metadata={"tab": "2"}))
 
 
 def test_before_the_worker_has_begun_nothing_is_known_of_its_basis() -> None:

@@ -1,6 +1,7 @@
 """Where everything begins: one gateway."""
 
 import ssl
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -62,6 +63,11 @@ class Lookback:
         if budget_tokens is not None:
             wanted["budget_tokens"] = budget_tokens
         return Session(self._gateway, "", self._reconnect_seconds, wanted, keep)
+
+    def import_session(self, file: str | Path, *, keep: bool = False) -> Session:
+        """A new session, as `session`, that begins with the memory in this file, which
+        `Session.export` has written: with all that it has seen and said."""
+        return Session(self._gateway, "", self._reconnect_seconds, Path(file), keep)
 
     def join(self, session: str, *, token: str | None = None) -> Session:
         """A session that somebody else has made, for `async with`; it goes on after the block.

@@ -8,7 +8,9 @@ import ipaddress
 import json
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -22,6 +24,7 @@ from lookback_client.errors import Busy, LookbackError, Unreachable, from_error
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 _AGAIN: Final = (429, 503)
 _LARGEST_MESSAGE: Final = 2**24
+_PIECE: Final = 1 << 20  # bytes of a file that are read at once
 
 # At DEBUG, websockets logs the headers of its requests, and the key among them.
 _log: Final = logging.getLogger("lookback_client.websockets")
@@ -72,19 +75,22 @@ class Gateway:
         path: str,
         body: Mapping[str, Any] | None = None,
         *,
-        content: str | None = None,
+        content: str | Path | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """The answer to `body` (as JSON) or `content`. A gateway that says when it will have room
-        is asked again then, with the ticket for the place in its queue. Raises LookbackError."""
+        """The answer to `body` (as JSON) or `content`, which may be a file. A gateway that says
+        when it will have room is asked again then, with the ticket for the place in its queue.
+        Raises LookbackError, and OSError for a file that cannot be read."""
         backoff = Backoff(self.patience)
+        params: dict[str, str] = {}
         while True:
             try:
                 response = await self._http.request(
                     method,
                     f"{self.url}{path}",
                     json=body,
-                    content=content,
+                    params=params,
+                    content=_pieces(content) if isinstance(content, Path) else content,
                     headers={**self._authorization(), **(headers or {})},
                 )
             except httpx.HTTPError as error:
@@ -99,11 +105,27 @@ class Gateway:
             if not response.is_error:
                 return response
             refused = _refusal(response.status_code, response.headers, response.content)
-            if body is not None and (ticket := refused.lookback.get("ticket")):
-                body = {**body, "ticket": ticket}
+            if ticket := refused.lookback.get("ticket"):
+                if isinstance(content, Path):
+                    params = {"ticket": ticket}
+                elif body is not None:
+                    body = {**body, "ticket": ticket}
             again = response.status_code in _AGAIN and refused.retry_after is not None
             if not (again and await backoff.wait(refused.retry_after or 0.0)):
                 raise refused
+
+    @asynccontextmanager
+    async def download(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The answer's pieces. Raises LookbackError, also while they are read."""
+        address, headers = f"{self.url}{path}", self._authorization()
+        try:
+            async with self._http.stream("GET", address, headers=headers) as response:
+                if not response.is_success:
+                    body = await response.aread()
+                    raise _refusal(response.status_code, response.headers, body)
+                yield response.aiter_bytes()
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
 
     async def told(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
@@ -156,6 +178,12 @@ class Gateway:
     def _unreachable(self, error: Exception) -> Unreachable:
         why = str(error) or type(error).__name__
         return Unreachable(f"{self.url} does not answer ({why}).", code="unreachable")
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:  # local, and a piece at a time
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 def in_path(identity: str) -> str:

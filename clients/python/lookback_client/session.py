@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self, cast
+from typing import Any, BinaryIO, Final, Literal, Self, cast
 
 from lookback_client.answer import Answer
 from lookback_client.errors import LookbackError, NotAllowed, SessionLost, left
@@ -34,7 +36,7 @@ class Session:
         gateway: Gateway,
         identity: str,
         reconnect_seconds: float,
-        wanted: dict[str, Any] | None = None,
+        wanted: dict[str, Any] | Path | None = None,
         keep: bool = True,
     ) -> None:
         self.id = identity
@@ -53,7 +55,7 @@ class Session:
 
     async def __aenter__(self) -> Self:
         if self._wanted is not None:
-            self.id = str((await self._gateway.told("POST", "/v1/sessions", self._wanted))["id"])
+            await self.reserve()
         realtime = Realtime(self._gateway, self.id, self._reconnect_seconds)
         try:
             await realtime.open()
@@ -67,6 +69,16 @@ class Session:
                 await self.delete()
             raise
         return self
+
+    async def reserve(self) -> str:
+        """Makes a new session without entering it, for others to join; its id. It is closed where
+        nobody does so within a minute. Raises LookbackError."""
+        if isinstance(self._wanted, Path):
+            self.id = await self._imported(self._wanted)
+        else:
+            told = await self._gateway.told("POST", "/v1/sessions", self._wanted or {})
+            self.id = str(told["id"])
+        return self.id
 
     async def __aexit__(
         self,
@@ -233,6 +245,35 @@ class Session:
         made = await self._gateway.told("POST", path, wanted)
         return Token(made["token"], self.id, tuple(made["scopes"]), made["expires_at"])
 
+    async def export(
+        self,
+        file: str | Path | BinaryIO,
+        option: Literal["exact", "8-bit", "entropy"] = "exact",
+    ) -> int:
+        """Writes its memory, as it is now, to a file, from which `Lookback.import_session` goes on;
+        returns the bytes. A path gets the whole of it or nothing. option: "8-bit" and "entropy" are
+        smaller, and answers from them may differ. Needs an API key where the gateway has any.
+        Raises LookbackError, and OSError for what cannot be written."""
+        if not isinstance(file, str | Path):
+            return await self._write(file, option)
+        with _whole(Path(file)) as opened:
+            return await self._write(opened, option)
+
+    async def _write(self, file: BinaryIO, option: str) -> int:
+        size = 0
+        path = f"/v1/sessions/{in_path(self.id)}/snapshot?option={option}"
+        async with self._gateway.download(path) as pieces:
+            async for piece in pieces:
+                file.write(piece)
+                size += len(piece)
+        return size
+
+    async def _imported(self, file: Path) -> str:
+        headers = {"Content-Type": "application/octet-stream"}
+        path = "/v1/sessions/import"
+        made = await self._gateway.request("POST", path, content=file, headers=headers)
+        return str(made.json()["id"])
+
     async def delete(self) -> None:
         """Frees the memory; whoever has joined loses it, too."""
         try:
@@ -255,3 +296,15 @@ class Session:
     def _state(self, kind: str, name: str) -> object:
         event = self._realtime.states.get(kind) if self._realtime is not None else None
         return None if event is None else event[name]
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that is there when all of it is written, and only then."""
+    partial = Path(f"{path}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -79,12 +79,15 @@ class Line:
         return int(rank) - len(gone)
 
     async def held_by(self, party: str) -> int:
-        """How many places this party has, at whichever gateway it asked for them."""
+        """How many places this party has and wants, at whichever gateway it asked for them."""
         waiting = await self._broker.zrange(keys.QUEUE, 0, -1)
         if not waiting:
             return 0
-        found = await self._broker.mget([keys.session(session.decode()) for session in waiting])
-        return sum(_party(data) == party for data in found if data is not None)
+        sessions = [session.decode() for session in waiting]
+        found = await self._broker.mget([keys.session(session) for session in sessions])
+        records = zip(sessions, found, strict=True)
+        its = [keys.alive(name) for name, data in records if data and _party(data) == party]
+        return int(await self._broker.exists(*its)) if its else 0
 
     async def leave(self, session: str) -> None:
         """It is not wanted any more."""

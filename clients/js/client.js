@@ -63,6 +63,23 @@ export class Lookback {
   }
 
   /**
+   * A new session that goes on with the memory in a file, which `Session.export` has given.
+   * @param {Blob} file
+   * @param {{listen?: boolean, ticket?: string}} [options] `ticket`: as with `open`.
+   * @returns {Promise<Session>}
+   * @throws {import("./errors.js").LookbackError}
+   */
+  async import(file, { listen = true, ticket } = {}) {
+    const query = ticket ? `?${new URLSearchParams({ ticket })}` : "";
+    const headers = { "Content-Type": "application/octet-stream" };
+    const init = { method: "POST", headers, body: file };
+    const made = await this.#http.call(`v1/sessions/import${query}`, init);
+    const session = new Session(this.#http, await made.json());
+    if (listen) await session.listen();
+    return session;
+  }
+
+  /**
    * Joins a session that somebody else has opened.
    * @param {string} id
    * @param {{listen?: boolean, after?: string}} [options] `listen`: false for one that only

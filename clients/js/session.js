@@ -233,6 +233,21 @@ export class Session {
     return (await this.#http.post(`${this.#path}/tokens`, body)).json();
   }
 
+  /**
+   * Its memory, as it is now, as a file for `Lookback.import`. The session goes on.
+   * @param {"exact" | "8-bit" | "entropy"} [option] The latter two are smaller, and not quite it.
+   * @returns {Promise<Blob>}
+   * @throws {LookbackError}
+   */
+  async export(option = "exact") {
+    const response = await this.#http.call(`${this.#path}/snapshot?option=${option}`);
+    try {
+      return await response.blob();
+    } catch {
+      throw new ConnectionFailed("the file broke off.", "connection_lost");
+    }
+  }
+
   /** @returns {URL} Where OBS, GStreamer and glasses publish to this session. */
   get whip() {
     return this.#http.address(`whip/${encodeURIComponent(this.id)}`);

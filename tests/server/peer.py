@@ -1,5 +1,7 @@
 """A protocol peer in the worker's place."""
 
+import json
+import struct
 import threading
 import time
 from typing import Any
@@ -9,7 +11,15 @@ from msgspec.structs import replace
 from broker.connection import connect
 from messages import keys
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted, Span
-from messages.codec import ToGateway, ToWorker, decode_frame, decode_to_worker, encode
+from messages.codec import (
+    ToGateway,
+    ToWorker,
+    decode_frame,
+    decode_piece,
+    decode_to_worker,
+    encode,
+)
+from messages.files import Piece, SaveSession
 from messages.frames import Frame
 from messages.memory import DescribeMemory, MemoryDescribed
 from messages.questions import Ask, Cancel
@@ -33,13 +43,28 @@ CARD = WorkerCard(
 )  # fmt: skip
 
 
+def snapshot(frames: int = 0, seconds: float | None = None, size: int = 0) -> bytes:
+    """What the peer takes for a session's memory, as far as a gateway reads it, and so many bytes
+    more."""
+    header = json.dumps(
+        {
+            "model": {"name": "peer"},
+            "shape": {"budget": 144},
+            "watching": {"frames": frames, "newest": seconds},
+            "conversation": {"instructions": "Be short."},
+        }
+    ).encode()
+    return struct.pack("<8sII", b"\x89LBMEM\r\n", 1, len(header)) + header + bytes(size)
+
+
 class PeerWorker:
     """Speaks the worker's messages and understands nothing.
 
     It repeats each question word by word, a session's one after the other; one that begins with
     "slowly" goes on until cancelled; one with "fail" fails. `watching` False leaves frames in the
     ring, `describing` False leaves requests for a description unanswered, `taking` False leaves
-    sessions in the queue, and `living` False lets its leases run out.
+    sessions in the queue, `living` False lets its leases run out, and `exporting` is the file that
+    it gives of any session, or why it gives none; `imported` are those that it was given.
     """
 
     def __init__(self, url: str, name: str = CARD.worker) -> None:
@@ -50,6 +75,8 @@ class PeerWorker:
         self.frames: list[Frame] = []
         self.opened: list[SessionRecord] = []
         self.refusal: str | None = None
+        self.exporting: bytes | str = snapshot()
+        self.imported: list[bytes] = []
         self.watching = self.describing = self.taking = self.living = True
         self.card = replace(CARD, worker=name)
         self.leases = Leases(self._broker, name)
@@ -111,6 +138,8 @@ class PeerWorker:
             lease, record = taken
             session, budget = lease.session, record.wanted.budget_tokens or 216
             self.opened.append(record)
+            if record.imported is not None:
+                self._import(record.imported.channel)
             if self.refusal is not None:
                 self.say(SessionRefused(session, self.refusal))
                 continue
@@ -168,9 +197,30 @@ class PeerWorker:
                     self._answer_all(waiting)
             case Cancel():
                 self._cancel(message)
+            case SaveSession():
+                self._export(message.channel)
             case DescribeMemory():
                 if self.describing:
                     self.describe(message.session)
+
+    def _import(self, channel: str) -> None:
+        data = b""
+        while (found := self._broker.blpop([keys.file(channel)], timeout=5)) is not None:
+            piece = decode_piece(found[1])
+            data += piece.data
+            if piece.last:
+                self.imported.append(data)
+                return
+
+    def _export(self, channel: str) -> None:
+        file = self.exporting
+        if isinstance(file, str):
+            self._broker.rpush(keys.file(channel), encode(Piece(problem=file, last=True)))
+            return
+        for start in range(0, len(file), 1000):
+            piece = Piece(file[start : start + 1000])
+            self._broker.rpush(keys.file(channel), encode(piece))
+        self._broker.rpush(keys.file(channel), encode(Piece(last=True)))
 
     def describe(self, session: str) -> None:
         seen = [frame.timestamp for frame in self.frames if frame.session == session]

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from broker.connection import connect_async
+from broker.connection import connect, connect_async
 from broker.embedded import EmbeddedBroker
 from messages import keys
 from messages.codec import decode_record
@@ -108,3 +108,32 @@ async def test_the_queue_has_an_end(serve: Any, worker: Any) -> None:
     reply = await asyncio.to_thread(httpx.post, f"{url}/v1/sessions")
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "10")
     assert reply.json()["error"]["code"] == "queue_full"
+
+
+def test_one_caller_has_no_more_than_its_part_of_the_queue(
+    serve: Callable[..., str], worker: Any, broker_url: str
+) -> None:
+    url = serve(waiting_each=2)
+    worker.taking = False
+    with connect(broker_url) as broker:
+        broker.delete(keys.QUEUE)
+    tickets = [_ask(url)["lookback"]["ticket"] for _ in range(2)]
+    reply = httpx.post(f"{url}/v1/sessions", json={})
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "2")
+    assert reply.json()["error"]["code"] == "too_many_waiting"
+    # Those that wait may be asked for as before.
+    assert _ask(url, ticket=tickets[1])["lookback"]["ticket"] == tickets[1]
+    with connect(broker_url) as broker:
+        broker.delete(keys.QUEUE)
+
+
+async def test_places_are_counted_by_who_has_them(broker: Any) -> None:
+    line = Line(broker)
+    assert await line.held_by("a") == 0
+    for name, party in (("1", "a"), ("2", "b"), ("3", "a")):
+        await line.join(OpenSession(name), None, party, 60)
+    await broker.zadd(keys.QUEUE, {"gone": 9.0})
+    await broker.set(keys.session("2"), b"\xff")
+    assert [await line.held_by(party) for party in ("a", "b")] == [2, 0]
+    await broker.delete(keys.alive("3"))
+    assert await line.held_by("a") == 1

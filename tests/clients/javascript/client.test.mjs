@@ -39,6 +39,19 @@ test("an answer comes piece by piece, and says what it rests on", async () => {
   await session.close();
 });
 
+test("a session goes on from its file", async () => {
+  const session = await lookback.open();
+  const file = await session.export("8-bit");
+  assert.ok(file.size > 16);
+  const again = await lookback.import(file);
+  assert.notEqual(again.id, session.id);
+  assert.equal(again.described.budget_tokens, 144);
+  await assert.rejects(lookback.import(new Blob(["none"])), { code: "invalid_snapshot" });
+  await session.close();
+  await assert.rejects(session.export(), { status: 404 });
+  await again.close();
+});
+
 test("an aborted answer is cancelled on the server, and throws the signal's reason", async () => {
   const { session } = await filmed();
   const others = [];

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +20,10 @@ from broker.embedded import dies_with
 from lookback_client import Lookback
 from tests.lookback.conftest import ROOT
 
-PARTS = ["lookback_files", "broker", "lookback", "messages", "model_worker", "server"]
-BESIDE = ["benchmarks", "clients", "client_web", "configs", "models", "samples", "training"]
-BESIDE = ["benchmarks", "clients", "client_web", "configs", "models", "samples", "training"]
+with (ROOT / "pyproject.toml").open("rb") as file:
+    _SETUPTOOLS = tomllib.load(file)["tool"]["setuptools"]
+PARTS = sorted({name.split(".")[0] for name in _SETUPTOOLS["packages"]} - {"lookback_client"})
+BESIDE = sorted({folder.split("/")[0] for folder in _SETUPTOOLS["package-dir"].values()})
 FILES = ["pyproject.toml", "README.md", "LICENSE", "NOTICE"]
 
 

@@ -22,16 +22,23 @@ class Subscription:
         self.overflowed = False
         self.leaving = False
         self._ended = False
+        self.only: str | None = None
+        """The response that it wants to hear of, and nothing else; None: of everything."""
 
     def put(self, event: Event) -> None:
         """Hands an event over without waiting; a full queue ends the subscription."""
-        if self._ended:
+        if self._ended or not self._wants(event):
             return
         if self._queue.qsize() >= self._room:
             self.overflowed = True
             self.end()
             return
         self._queue.put_nowait(event)
+
+    def _wants(self, event: Event) -> bool:
+        if self.only is None:
+            return True
+        return self.only in (event.get("response_id"), event.get("response", {}).get("id"))
 
     def end(self) -> None:
         """What was handed over is still read; nothing comes after it."""

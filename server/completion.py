@@ -38,6 +38,7 @@ class Completion:
         """Asks. Raises ClientError. stay_seconds: how long the session outlives its answer."""
         made = cls(session, stay_seconds)
         try:
+            session.admit_question()  # before anybody is told of it
             await session.hear(made._subscription, item)
             response = await session.hear(made._subscription, ResponseCreate(options))
         except BaseException:
@@ -45,7 +46,8 @@ class Completion:
             made.close()
             raise
         assert response is not None
-        made._response = response
+        # Many may wait for one session: what is written for one need not wake all the others.
+        made._response = made._subscription.only = response
         return made
 
     def close(self) -> None:

@@ -109,6 +109,16 @@ class Conversation:
         longest = self._settings.longest_answer_tokens
         return longest if wanted == "inf" else min(wanted, longest)
 
+    def admit(self) -> None:
+        """Raises ClientError (429) where as many questions wait as may."""
+        if len(self._unfinished) > self._settings.queued_questions:
+            raise ClientError(
+                "too_many_questions",
+                f"{self.queued} questions wait already: ask again after an answer.",
+                status=429,
+                retry_after=RETRY_SECONDS,
+            )
+
     def respond(
         self,
         client: Hashable,
@@ -130,14 +140,7 @@ class Conversation:
             )
         if unseen is not None:
             raise unseen
-        ahead = len(self._unfinished)
-        if ahead > self._settings.queued_questions:
-            raise ClientError(
-                "too_many_questions",
-                f"{self.queued} questions wait already: ask again after an answer.",
-                status=429,
-                retry_after=RETRY_SECONDS,
-            )
+        self.admit()
         options = event.response
         ask = Ask(
             session=self._session,

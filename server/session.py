@@ -194,6 +194,10 @@ class Session:
                 self.tell(client, {"type": "session.updated", "session": told})
         return None
 
+    def admit_question(self) -> None:
+        """Raises ClientError (429) where as many wait as may."""
+        self._conversation.admit()
+
     def cancel(self, response: str) -> None:
         """Stops a response; one that has ended is left alone."""
         with contextlib.suppress(ClientError):

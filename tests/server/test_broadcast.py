@@ -83,3 +83,21 @@ async def test_the_end_comes_after_what_was_said() -> None:
     broadcast.publish({"type": "too late"})
     assert [event["type"] async for event in subscription] == ["hello", "goodbye"]
     assert len(broadcast) == 0
+
+
+async def test_who_wants_one_response_hears_of_no_other() -> None:
+    broadcast = Broadcast()
+    one, all_of_it = broadcast.subscribe(), broadcast.subscribe()
+    one.only = "resp_1"
+    told = [
+        {"type": "response.created", "response": {"id": "resp_1"}},
+        {"type": "response.output_text.delta", "response_id": "resp_2", "delta": "No"},
+        {"type": "response.output_text.delta", "response_id": "resp_1", "delta": "Yes"},
+        {"type": "lookback.memory.updated", "memory": {}},
+        {"type": "response.done", "response": {"id": "resp_1"}},
+    ]
+    for event in told:
+        broadcast.publish(event)
+    broadcast.end()
+    assert [event["type"] async for event in one] == [told[at]["type"] for at in (0, 2, 4)]
+    assert [event["type"] async for event in all_of_it] == [event["type"] for event in told]

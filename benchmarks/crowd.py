@@ -116,15 +116,14 @@ class Crowd:
     async def _dropped(self) -> dict[str, int]:
         """Frames that were lost so far, at the gateway or the worker, by session."""
         assert self._world is not None
+        http = self._world.http
+        sessions = [client.session for client in self._clients if client.session is not None]
+        replies = await asyncio.gather(*(http.get(f"/v1/sessions/{each}") for each in sessions))
         found = {}
-        for session in [client.session for client in self._clients]:
-            if session is None:
-                continue
-            reply = await self._world.http.get(f"/v1/sessions/{session}")
+        for session, reply in zip(sessions, replies, strict=True):
             if reply.status_code == 200:
                 state = reply.json()
-                memory = state["memory"]
-                lost = state["camera"]["frames_dropped"]
+                memory, lost = state["memory"], state["camera"]["frames_dropped"]
                 found[session] = max(lost, memory["frames_dropped"] if memory else 0)
         return found
 

@@ -47,7 +47,7 @@ def status(sessions: Sessions, workers: Workers, observer: Observer) -> dict[str
         "latency": {
             "answers": len(seconds),
             "ttft_p50": statistics.median(seconds) if seconds else None,
-            "ttft_p95": seconds[int(0.95 * (len(seconds) - 1))] if seconds else None,
+            "ttft_p95": seconds[int(0.95 * len(seconds))] if seconds else None,
         },
     }
 

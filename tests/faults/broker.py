@@ -14,14 +14,13 @@ from tests.faults.ports import free_port
 
 
 class Broker:
-    """Runs from when it is made until `kill`. prefix: a command that runs the server, with its
-    environment."""
+    """Runs from when it is made until `kill`. more: variables."""
 
-    def __init__(self, folder: Path, prefix: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, more: dict[str, str] | None = None) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self._folder = folder
-        self._more = prefix or {}
+        self._more = more or {}
         self.start()
         self.client: redis.Redis = connect(self.url, wait_seconds=20.0)
 

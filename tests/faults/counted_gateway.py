@@ -7,6 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
+from tests.faults.skewed import skew
+
 
 def _count(path: Path) -> None:
     while True:
@@ -22,6 +24,7 @@ def _count(path: Path) -> None:
 if __name__ == "__main__":
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})  # for all threads; one waits for it
     threading.Thread(target=_count, args=(Path(sys.argv.pop()),), daemon=True).start()
+    skew()
     from lookback.cli import app
 
     app(["gateway"])

@@ -30,12 +30,19 @@ class Service:
         self.broker = broker
         self.parts: list[Part] = []
 
-    def gateway(self, name: str = "gateway", link: Link | None = None, **settings: str) -> Gateway:
-        """link: between it and the broker."""
+    def gateway(
+        self,
+        name: str = "gateway",
+        link: Link | None = None,
+        more: dict[str, str] | None = None,
+        **settings: str,
+    ) -> Gateway:
+        """link: between it and the broker. more: variables."""
         environment = {
             "LOOKBACK_BROKER_URL": self._broker_url(link),
             "LOOKBACK_FPS": "5",
             **_variables(settings),
+            **(more or {}),
         }
         made = Gateway(name, self._folder, free_port(), environment)
         self.parts.append(made)

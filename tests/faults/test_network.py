@@ -126,30 +126,28 @@ async def test_a_gateway_that_is_cut_off(parts: Parts, figures: Figures) -> None
         no_leak(gateway),
         user(parts.gateways["near"].url) as other,
         user(gateway.url) as victim,
+        unharmed(other),
     ):
-        async with unharmed(other):
-            frames = await victim.frames()
-            answer = await victim.begun()
-            parts.links["far"].cut()
-            cut = time.monotonic()
-            try:
-                health = await asyncio.to_thread(httpx.get, f"{gateway.url}/health")
-                assert health.status_code == 200
-                new = await asyncio.to_thread(
-                    httpx.post, f"{gateway.url}/v1/sessions", timeout=60.0
-                )
-                assert new.status_code == 503 and "retry-after" in new.headers, new.text
-                refused = time.monotonic() - cut
-                await asyncio.sleep(max(0.0, cut + CUT_SECONDS - time.monotonic()))
-            finally:
-                parts.links["far"].mend()
-            at = time.monotonic()
-            await answer
-            assert answer.status == "incomplete", "what was written meanwhile is told now"
-            back = await victim.answered(at)
-            await victim.seeing(at)
-            assert await victim.frames() >= frames
-            assert not victim.events("lookback.session.closed")
+        frames = await victim.frames()
+        answer = await victim.begun()
+        parts.links["far"].cut()
+        cut = time.monotonic()
+        try:
+            health = await asyncio.to_thread(httpx.get, f"{gateway.url}/health")
+            assert health.status_code == 200
+            new = await asyncio.to_thread(httpx.post, f"{gateway.url}/v1/sessions", timeout=60.0)
+            assert new.status_code == 503 and "retry-after" in new.headers, new.text
+            refused = time.monotonic() - cut
+            await asyncio.sleep(max(0.0, cut + CUT_SECONDS - time.monotonic()))
+        finally:
+            parts.links["far"].mend()
+        at = time.monotonic()
+        await answer
+        assert answer.status == "incomplete", "what was written meanwhile is told now"
+        back = await victim.answered(at)
+        await victim.seeing(at)
+        assert await victim.frames() >= frames
+        assert not victim.events("lookback.session.closed")
     figures.note(
         "gateway cut off from the broker for 10 s, in mid-answer",
         f"nothing: the answer goes on; new sessions: 503 after {refused:.1f} s",

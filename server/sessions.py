@@ -146,6 +146,17 @@ class Sessions:
         except RedisError as error:
             raise broker_unavailable(error) from error
 
+    async def keep_place(self, ticket: str | None, caller: Caller) -> None:
+        """While a file is on its way that is to have this place. Raises ServiceError."""
+        try:
+            record = None if ticket is None else await self._record(ticket)
+            if record is not None and caller.reaches(record.wanted.session, record.owner):
+                session = record.wanted.session
+                if record.opened is None and await self._broker.exists(keys.alive(session)):
+                    await self._line.hold(session, self.settings.ticket_seconds, away=True)
+        except RedisError as error:
+            raise broker_unavailable(error) from error
+
     def _check_workers(self) -> None:
         """Raises ServiceError where none lives."""
         if self._workers.card is None:

@@ -2,7 +2,8 @@
 
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import IO, Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -18,6 +19,7 @@ from server.sessions import Sessions
 IMPORT: Final = "/v1/sessions/import"
 _KIND: Final = "application/octet-stream"
 _IN_MEMORY: Final = 1 << 22  # bytes of a file that comes before it is put on disk
+_KEEP_SECONDS: Final = 5.0
 _BINARY: Final = {_KIND: {"schema": {"type": "string", "format": "binary"}}}
 
 router = APIRouter()
@@ -77,14 +79,19 @@ async def import_session(
         limits.imports.one_more(""),
         tempfile.SpooledTemporaryFile(_IN_MEMORY) as file,
     ):
-        await _receive(request, file)
+        await _receive(request, file, lambda: sessions.keep_place(ticket, caller))
         return (await sessions.restore(caller, file, ticket)).described()
 
 
-async def _receive(request: Request, file: IO[bytes]) -> None:
+async def _receive(request: Request, file: IO[bytes], keep: Callable[[], Awaitable[None]]) -> None:
+    """keep: is called from time to time meanwhile."""
+    kept_at = float("-inf")
     try:
         async for data in request.stream():
             file.write(data)
+            if time.monotonic() - kept_at > _KEEP_SECONDS:
+                kept_at = time.monotonic()
+                await keep()
     except OSError as error:
         raise ServiceError(
             "no_space",

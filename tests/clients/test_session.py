@@ -1,14 +1,17 @@
 """Questions and answers through a real gateway."""
 
 import asyncio
+import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lookback_client import AnswerFailed, Lookback, LookbackError, NoFramesYet, SessionLost
+from lookback_client import AnswerFailed, Busy, Lookback, LookbackError, NoFramesYet, SessionLost
 from messages.questions import Ask, Cancel
 from tests.clients.conftest import picture, shown
 from tests.server.clients import eventually
+from tests.server.peer import snapshot
 
 
 async def test_an_answer_is_awaited_or_iterated_over(lookback: Lookback) -> None:
@@ -149,3 +152,34 @@ async def test_the_curious_hear_everything(lookback: Lookback) -> None:
         await eventually(lambda: "response.done" in heard)
     await asyncio.wait_for(listening, 10)
     assert {"lookback.memory.updated", "lookback.camera.updated"} <= heard
+
+
+async def test_a_session_is_taken_along_as_a_file(
+    lookback: Lookback, worker: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "memory.lbmem"
+    worker.exporting = snapshot(size=3_000_000)
+    async with lookback.session() as session:
+        assert await session.export(file, "entropy") == len(worker.exporting)
+        buffer = io.BytesIO()
+        await session.export(buffer)
+        assert buffer.getvalue() == worker.exporting
+        worker.exporting = "it is busy"
+        with pytest.raises(Busy, match="it is busy"):
+            await session.export(tmp_path / "another")
+    # Where all is full the file is sent again, for the place that its ticket keeps.
+    worker.taking = False
+    restored = lookback.import_session(file)
+    entering = asyncio.create_task(restored.__aenter__())
+    await asyncio.sleep(1.5)
+    worker.taking = True
+    await asyncio.wait_for(entering, 20)
+    assert worker.imported == [file.read_bytes()]
+    assert restored.info and restored.info["budget_tokens"] == 144
+    await restored.__aexit__(None, None, None)
+    file.write_bytes(b"no snapshot")
+    with pytest.raises(LookbackError, match="no snapshot") as refused:
+        await lookback.import_session(file).reserve()
+    assert (refused.value.code, refused.value.status) == ("invalid_snapshot", 422)
+    with pytest.raises(FileNotFoundError):
+        await lookback.import_session(tmp_path / "another").reserve()

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.codec import ToGateway
+from messages.files import SaveSession
 from messages.frames import Frame, FrameRejected
 from messages.keys import RING
 from messages.memory import DescribeMemory, MemoryDescribed
@@ -26,10 +27,11 @@ from messages.sessions import (
 )
 from model_worker.admission import Admission
 from model_worker.engine import Engine
-from model_worker.mailbox import Abandon, Lost, Mail, Resume
+from model_worker.mailbox import Abandon, Import, Lost, Mail, Resume
 from model_worker.runner import STATUS_SECONDS, Runner
 from model_worker.scheduler import MAX_WAITING_QUESTIONS
 from model_worker.session import Session
+from model_worker.snapshot_reader import SnapshotReader
 
 T = TypeVar("T")
 
@@ -463,3 +465,48 @@ def test_messages_for_unknown_sessions_are_left_alone(driven: Driven) -> None:
     driven.hear(frame(0), Ask("a", "r", "?"), Cancel("a", "r"), CloseSession("a"), Abandon("a"))
     assert driven.said == []
     assert not driven.runner.turn()
+
+
+def exported(driven: Driven, session: str = "a") -> bytes:
+    """What somebody is given who asks for this session."""
+    given: list[bytes] = []
+    driven.runner._give = lambda channel, make: given.append(b"".join(make()))
+    driven.hear(SaveSession(session, "c"))
+    return given[0]
+
+
+def test_a_session_begins_with_anothers_memory_and_counts_on(driven: Driven, llava: Engine) -> None:
+    driven.hear(OpenSession("a", instructions="Be short."))
+    watch(driven, 3)
+    driven.hear(Ask("a", "r1", "what?", max_tokens=4)).work()
+    file = exported(driven)
+    driven.hear(Ask("a", "r2", "and before?", max_tokens=4)).work()
+    wanted = OpenSession("b", llava.default_budget_tokens, "Be short.")
+    driven.hear(Import(wanted, SnapshotReader(file)), Ask("b", "r3", "and before?", max_tokens=4))
+    driven.work()
+    assert driven.all(SessionOpened, "b")
+    assert not driven.all(SessionMoved, "b")
+    [there] = driven.all(AnswerDone, "b")
+    assert there.text == driven.all(AnswerDone)[1].text
+    driven.hear(frame(3, "b")).work(lambda: driven.all(MemoryStatus, "b") != [])
+    status = driven.all(MemoryStatus, "b")[-1]
+    assert status.frames_dropped == 0
+    # Its own frames are old news to it.
+    driven.hear(frame(2, "b"))
+    assert not driven.runner._seats["b"].lane.frames or status.frames_seen == 3
+
+
+def test_a_file_that_cannot_be_used_refuses_the_session_for_good(
+    driven: Driven, llava: Engine
+) -> None:
+    driven.hear(OpenSession("a"))
+    file, budget = exported(driven), llava.default_budget_tokens
+    for name, mail in {
+        "b": Import(OpenSession("b", budget), None, "it did not come"),
+        "c": Import(OpenSession("c", budget + 9), SnapshotReader(file)),
+        "d": Import(OpenSession("d", budget), SnapshotReader(file[:-30])),
+    }.items():
+        driven.hear(mail)
+        [refused] = driven.all(SessionRefused, name)
+        assert refused.retry_after is None and refused.message
+    assert driven.runner.sessions == 1

@@ -23,7 +23,7 @@ run: install  ## Start Lookback and print its address; ARGS="--port 9000 --model
 	@exec $(BIN)/lookback serve $(ARGS)
 
 test: install  ## Install what the tests need and run them; ARGS="tests/server -k offer"
-	@.ci/packages chromium coturn curl ffmpeg haproxy redis-server emoji gstreamer
+	@.ci/packages chromium coturn curl faketime ffmpeg haproxy redis-server emoji gstreamer
 	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile)
 
 fuzz: install  ## Throw 3,000 hostile inputs at each of the gateway's doors; ARGS="-k offer"

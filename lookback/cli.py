@@ -99,8 +99,16 @@ def gateway() -> None:
 @takes(BROKER, MODEL)
 def worker() -> None:
     """Run one model worker. Needs a broker."""
-    from model_worker.service import run
-    from model_worker.settings import WorkerSettings
+    try:
+        from model_worker.service import run
+        from model_worker.settings import WorkerSettings
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "transformers"):
+            raise
+        _fail(
+            f"there is no {error.name} here: install lookback whole, or take a worker's image.",
+            EXIT_UNUSABLE,
+        )
 
     try:
         settings = WorkerSettings()

@@ -77,8 +77,8 @@ def test_parts_ask_for_nothing_else() -> None:
     assert not [name for name in locked("gateway") if name.startswith("nvidia-")]
 
 
-def test_the_gateways_are_enough() -> None:
-    """All that this environment has beside them is hidden."""
+def in_the_gateways_image(code: str) -> subprocess.CompletedProcess[str]:
+    """All that this environment has beside the gateway's packages is hidden from the code."""
     lock = {*locked("gateway"), "lookback"}
     absent = {
         module
@@ -88,10 +88,21 @@ def test_the_gateways_are_enough() -> None:
         and module.isidentifier()
     }
     assert {"pytest", "torch", "transformers", "httpx"} <= absent
-    code = (
+    command = [sys.executable, "-c", BLOCKED + code, ",".join(sorted(absent))]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_the_gateways_are_enough() -> None:
+    done = in_the_gateways_image(
         "import lookback.cli\nfrom server.app import create_app\n"
         "from server.settings import GatewaySettings\ncreate_app(GatewaySettings())"
     )
-    command = [sys.executable, "-c", BLOCKED + code, ",".join(sorted(absent))]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_there_says_what_is_missing() -> None:
+    done = in_the_gateways_image(
+        "sys.argv = ['lookback', 'worker']\nfrom lookback.cli import app\napp()"
+    )
+    assert done.returncode == 78
+    assert "install lookback whole" in done.stderr and len(done.stderr.splitlines()) == 1

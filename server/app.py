@@ -31,7 +31,7 @@ from server.metrics import GatewayMetrics
 from server.observer import Observer
 from server.pages import add_pages
 from server.refusal import error_response, turn_away
-from server.request_ids import RequestIds
+from server.request_ids import HEADER, RequestIds, identity_of
 from server.routes import router
 from server.rtp_routes import router as rtp_router
 from server.rtsp_routes import router as rtsp_router
@@ -155,6 +155,7 @@ def served(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
         http=LimitedHttp,
         # Its access lines hold session ids, which open sessions: they stay out of logs.
         log_level="warning",
+        log_config=None,  # its lines are of our form
         access_log=False,
         proxy_headers=False,  # anybody can send them; LOOKBACK_TRUSTED_PROXIES says who may
         ssl_certfile=settings.ssl_certfile,
@@ -204,4 +205,6 @@ async def _our_fault(request: Request, error: Exception) -> JSONResponse:
         "message": "Something went wrong in the gateway; its log says what.",
         "param": None,
     }
-    return JSONResponse({"error": body}, 500)
+    # It is answered outside all middleware.
+    headers = {HEADER: identity_of(request.scope)}
+    return JSONResponse({"error": body}, 500, headers)

@@ -22,6 +22,8 @@ HEADER: Final = "X-Request-Id"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _SWITCHED: Final = 101
 _NONE: Final = 0
+_OUR_FAULT: Final = 500
+_STATE: Final = "request_id"
 
 
 class RequestIds:
@@ -42,6 +44,7 @@ class RequestIds:
         identity = given if plain else secrets.token_hex(8)
         websocket = scope["type"] == "websocket"
         began, status, open_route = time.monotonic(), _NONE, None
+        scope.setdefault("state", {})[_STATE] = identity
 
         async def answered(message: Message) -> None:
             nonlocal status, open_route
@@ -62,6 +65,10 @@ class RequestIds:
             with about(request=identity):
                 try:
                     await self._app(scope, receive, answered)
+                except Exception as error:
+                    status = status or _OUR_FAULT
+                    log.error("%s failed: %s", _route(scope), type(error).__name__)
+                    raise  # whoever serves us logs the traceback
                 finally:
                     method = "WEBSOCKET" if websocket else scope["method"]
                     route = _route(scope)
@@ -73,6 +80,12 @@ class RequestIds:
                 self._metrics.websocket(open_route, -1)
             if token is not None:
                 incoming.reset(token)
+
+
+def identity_of(scope: Scope) -> str:
+    """The id of the request that is being served."""
+    identity: str = scope["state"][_STATE]
+    return identity
 
 
 def _route(scope: Scope) -> str | None:

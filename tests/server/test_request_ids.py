@@ -8,7 +8,9 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from server.app import create_app
 from server.request_ids import HEADER
+from server.settings import GatewaySettings
 from telemetry.logs import JsonFormatter
 
 
@@ -65,6 +67,29 @@ async def test_a_websocket_has_one_too(gateway: str) -> None:
     async with connect(address, additional_headers={HEADER: "socket-1"}) as websocket:
         assert websocket.response is not None
         assert websocket.response.headers[HEADER] == "socket-1"
+
+
+async def test_a_fault_of_ours_has_one_and_is_counted(
+    broker_url: str, lines: list[dict[str, object]]
+) -> None:
+    app = create_app(GatewaySettings(broker_url=broker_url))
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise ZeroDivisionError("secret words")
+
+    app.router.routes.insert(0, app.router.routes.pop())  # before the page
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        reply = await http.get("/broken", headers={HEADER: "r-500"})
+    assert reply.status_code == 500 and reply.headers[HEADER] == "r-500"
+    assert "secret" not in reply.text
+    [line] = [line for line in lines if line["level"] == "error"]
+    assert (line["message"], line["request"]) == ("/broken failed: ZeroDivisionError", "r-500")
+    value = app.state.observer.metrics.registry.get_sample_value
+    labels = {"method": "GET", "route": "/broken", "status": "500"}
+    assert value("lookback_gateway_http_requests_total", labels) == 1
 
 
 def test_refusals_before_any_route_have_one(gateway: str) -> None:

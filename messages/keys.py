@@ -37,7 +37,8 @@ INBOX_LENGTH: Final = 256
 RING: Final = 4
 EVENTS_LENGTH: Final = 2048
 EVENTS_TTL_SECONDS: Final = 600
-ALIVE_TTL_SECONDS: Final = 6
+ALIVE_TTL_SECONDS: Final = 10
+"""So long has a gateway that crashed to be back, or another one to come for its sessions."""
 GATEWAY_TTL_SECONDS: Final = 3
 """Shorter, so that another gateway may come for a session while it is still kept alive."""
 CARD_TTL_SECONDS: Final = 4

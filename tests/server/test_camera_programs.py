@@ -64,7 +64,8 @@ async def test_a_screen_that_stands_still_is_the_present_and_not_stalled(
         reply = await asyncio.to_thread(httpx.get, f"{gateway}/v1/sessions/{session}")
         before = len(seen())
         await page.evaluate("window.fill('rgb(0 200 0)')")
-        await tools.eventually(lambda: len(seen()) > before, 10)
+        # The still picture may come once more before the new one has its turn.
+        await tools.eventually(lambda: any(_mean(frame)[1] > 150 for frame in seen()[before:]), 30)
         await browser.close()
     assert reply.json()["camera"]["state"] == "live"
     still = [frame for frame in seen()[:before] if frame.captured_at > stilled + 2]
@@ -72,7 +73,6 @@ async def test_a_screen_that_stands_still_is_the_present_and_not_stalled(
     for frame in still:
         blue, _, red = _mean(frame)
         assert blue > 150 and red < 60
-    assert _mean(seen()[before])[1] > 150
 
 
 async def test_a_browser_finds_published_ports(

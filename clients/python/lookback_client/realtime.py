@@ -163,8 +163,13 @@ class Realtime:
 
     def _take(self, event: Event) -> None:
         kind, number = event.get("type", ""), event.get("event_id")
-        # A greeting is numbered after the events that are about to be repeated.
-        if number is not None and (kind != "session.created" or self._last is None):
+        # A greeting is numbered after the events that are about to be repeated, and a refusal by
+        # a gateway that does not serve the session before all of them.
+        if (
+            number is not None
+            and kind != "error"
+            and (kind != "session.created" or self._last is None)
+        ):
             self._last = number
         if kind == "session.created":
             self.states[kind] = event

@@ -204,12 +204,12 @@ class PeerWorker:
                     self.describe(message.session)
 
     def _import(self, channel: str) -> None:
-        data = b""
+        parts = []
         while (found := self._broker.blpop([keys.file(channel)], timeout=5)) is not None:
             piece = decode_piece(found[1])
-            data += piece.data
+            parts.append(piece.data)
             if piece.last:
-                self.imported.append(data)
+                self.imported.append(b"".join(parts))
                 return
 
     def _export(self, channel: str) -> None:

@@ -69,8 +69,8 @@ def test_keys_have_a_place_of_their_own(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["create", "a/b"], "no name"),
-        (["create", "x", "--scopes", "all"], "publish, ask and manage"),
-        (["create", "x", "--scopes", ""], "publish, ask and manage"),
+        (["create", "x", "--scopes", "all"], "publish, ask, manage and observe"),
+        (["create", "x", "--scopes", ""], "publish, ask, manage and observe"),
         (["revoke", "nobody"], "no key 'nobody'"),
         (["rotate", "nobody"], "no key 'nobody'"),
         (["list"], "lookback keys create"),

@@ -40,6 +40,7 @@ async def test_a_session_whose_worker_is_lost_moves(
     async with httpx.AsyncClient(base_url=gateway) as http, asyncio.timeout(30):
         state = ""
         while state != "moving":
+            await asyncio.sleep(0.1)
             told = (await http.get("/v1/status")).json()
             state = told["sessions"][0]["state"]
         text = (await http.get("/metrics")).text

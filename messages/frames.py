@@ -9,7 +9,8 @@ class Frame(msgspec.Struct, frozen=True, tag="frame"):
     `timestamp` is presentation time in seconds since the session's first frame and rises
     strictly; `captured_at` is wall-clock time (Unix seconds) at the gateway, for frame age;
     `dropped` counts the frames that the gateway has thrown away for this session so far
-    because something was slow (frames merely not sampled are not drops). `trace` is the frame's W3C traceparent.
+    because something was slow (frames merely not sampled are not drops). `trace` is the frame's W3C
+    traceparent.
     """
 
     session: str

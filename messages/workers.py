@@ -12,9 +12,9 @@ Messages of equal version may have more fields, which the older side does not re
 class WorkerCard(msgspec.Struct, frozen=True, tag="worker"):
     """A living worker. `frame_size` is (width, height) in pixels where the model's input size is
     fixed; otherwise frames keep their shape within `max_pixels`. `kv_bytes` is what all sessions
-    may take together; `draining`: it takes no new ones, since it is about to stop. `ttft_seconds` is
-    the time to first token of its latest answer, `frame_age_seconds` the age of the frame that it
-    saw last when it was in memory."""
+    may take together; `draining`: it takes no new ones, since it is about to stop. `ttft_seconds`
+    is the time to first token of its latest answer, `frame_age_seconds` the age of the frame that
+    it saw last when it was in memory."""
 
     worker: str
     model: str

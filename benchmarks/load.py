@@ -39,7 +39,7 @@ DESCRIPTION = "cameras and askers in steps, past the limit: answers, waits, refu
 CAPACITY: Final = 16
 """Sessions of each worker."""
 _STEPS: Final = (4, 8, 16, 24, 48, 96)
-_ASKERS: Final = (2, 4, 12, 24)
+_ASKERS: Final = (4, 12)
 _SETTLE_SECONDS: Final = 4.0
 _STAY_SECONDS: Final = 30.0
 _SHARES: Final = (0.5, 1.0, 1.5)  # of the room: the steps of a simulation
@@ -158,6 +158,10 @@ class _Bench:
             f"{name}_cpu": round((seconds - used[name]) / self._seconds, 2)
             for name, seconds in loaded.cpu_seconds().items()
         }
+        self._progress(
+            f"{measured['answers_per_second']} answers a second, {measured['refused']} without a "
+            f"session, {measured['questions_refused']} questions refused, {measured['hung']} hung"
+        )
         spread = list((await loaded.sessions_by_worker()).values())
         return {
             "clients": clients,

@@ -76,9 +76,11 @@ class Service:
             if part.process.poll() is not None:
                 continue
             if isinstance(part, Gateway):
+                continue
+            eventually(lambda part=part: self.card(part) or _ended(part), f"{part.name}'s card")  # type: ignore[misc]
+        for part in self.parts:
+            if isinstance(part, Gateway) and part.process.poll() is None:
                 eventually(lambda part=part: _ready(part), f"{part.name}'s readiness")  # type: ignore[misc]
-            else:
-                eventually(lambda part=part: self.card(part), f"{part.name}'s card")  # type: ignore[misc]
 
     def card(self, worker: Part) -> WorkerCard | None:
         """The worker's present card on the broker."""
@@ -112,6 +114,10 @@ class Service:
 
 def _variables(settings: dict[str, str]) -> dict[str, str]:
     return {f"LOOKBACK_{name.upper()}": value for name, value in settings.items()}
+
+
+def _ended(part: Part) -> None:
+    assert part.process.poll() is None, f"{part.name} has ended:\n{part.said[-2000:]}"
 
 
 def _ready(gateway: Gateway) -> bool:

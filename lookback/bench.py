@@ -14,7 +14,9 @@ from benchmarks import BENCHMARKS
 from benchmarks.errors import OptionError
 
 
-def run(name: str, *, json_wanted: bool, options: Mapping[str, float | str | None] | None = None) -> int:
+def run(
+    name: str, *, json_wanted: bool, options: Mapping[str, float | str | None] | None = None
+) -> int:
     """Report on stdout, progress on stderr; the exit status. `list` names the benchmarks.
 
     `options`: values by the name of the benchmark's own parameter; None leaves its default.

@@ -7,11 +7,9 @@ what the sessions' clients are to hear, and must be cheap.
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Literal
-
-import msgspec
 
 from messages.answers import AnswerDone
 from messages.codec import ToGateway
@@ -24,23 +22,18 @@ from messages.sessions import (
     CloseSession,
     OpenSession,
     SessionClosed,
-    SessionMoved,
-    SessionOpened,
-    SessionRefused,
 )
 from model_worker.admission import Admission
+from model_worker.arrivals import Arrivals, explained
 from model_worker.engine import Engine
 from model_worker.mailbox import Abandon, Import, Lost, Mail, Resume
-from model_worker.memory.container import SnapshotError
 from model_worker.metrics import Now, WorkerMetrics
 from model_worker.pace import Pace
 from model_worker.replies import Replies
+from model_worker.saving import Saving
 from model_worker.scheduler import MAX_WAITING_QUESTIONS, Scheduler, Turn
 from model_worker.seat import Intake, Reply, Seat, shown
-from model_worker.session import Session
-from model_worker.snapshot import Snapshot
-from model_worker.snapshot_header import INBOX, Note, Option
-from model_worker.snapshot_reader import SnapshotReader
+from model_worker.snapshot_header import INBOX
 from model_worker.timeline import Positions
 from model_worker.traces import Traces
 from model_worker.work import Work, advance, see
@@ -71,36 +64,34 @@ class Runner:
         positions: Positions | None = None,
         max_batch: int = 16,
         max_answers: int = 16,
-        save: Callable[[str, Snapshot], None] | None = None,
-        save_seconds: float = 5.0,
-        save_option: Option = "exact",
-        give: Callable[[str, Callable[[], Snapshot]], None] | None = None,
+        saving: Saving | None = None,
         metrics: WorkerMetrics | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         """`name` is the worker's. `max_batch` frames of all sessions pass the model together at
-        most, and `max_answers` answers are written at a time; more wait by their age. `save` is
-        given snapshots, at most `save_seconds` old where a memory changes; `give` a channel, and
-        what makes the snapshot that somebody wants to have there."""
-        self._save = save
-        self._give = give
-        self._save_seconds = save_seconds
-        self._save_option: Option = save_option
+        most, and `max_answers` answers are written at a time; more wait by their age."""
         self._engine = engine
+        self._saving = saving or Saving(engine)
         self._metrics = metrics or WorkerMetrics(engine.name)
         self._traces = Traces(tracer, name, engine.name)
         self._hear = emit
-        self._admission = admission
-        self._budget_tokens = budget_tokens
         self._usual_bytes = engine.session_bytes(budget_tokens)
-        self._name = name
-        self._policy = policy
-        self._positions = positions
         self._scheduler = Scheduler(max_answers)
         self._pace = Pace(max_batch)
         self._replies = Replies(self._emit, self._metrics, self._traces)
         self._half_seen: list[tuple[Seat, Intake]] = []
         self._seats: dict[str, Seat] = {}
+        self._arrivals = Arrivals(
+            engine,
+            self._emit,
+            admission,
+            self._scheduler,
+            self._seats,
+            name=name,
+            budget_tokens=budget_tokens,
+            policy=policy,
+            positions=positions,
+        )
         self._watched: deque[float] = deque(maxlen=1024)
         self._turn_began: float | None = None
 
@@ -147,14 +138,8 @@ class Runner:
             self._handle(mail)
 
     def _handle(self, mail: Mail) -> None:
-        if isinstance(mail, OpenSession):
-            self._open(mail)
-            return
-        if isinstance(mail, Resume):
-            self._resume(mail)
-            return
-        if isinstance(mail, Import):
-            self._import(mail)
+        if isinstance(mail, OpenSession | Resume | Import):
+            self._arrivals.take(mail)
             return
         seat = self._seats.get(mail.session)
         if seat is None:
@@ -182,7 +167,7 @@ class Runner:
             with self._alone(seat):
                 self._emit(seat.described())
         elif isinstance(mail, SaveSession):
-            self._export(seat, mail)
+            self._saving.export(seat, mail)
         elif isinstance(mail, CloseSession):
             self._close(seat, "closed")
         elif isinstance(mail, Abandon):
@@ -191,112 +176,6 @@ class Runner:
             assert isinstance(mail, Lost)
             log.warning("session %s is another worker's now", shown(mail.session))
             self._free(seat)
-
-    def _resume(self, mail: Resume) -> None:
-        """Go on with a session that another worker had."""
-        snapshot, problem = mail.snapshot, mail.problem
-        if snapshot is not None:
-            problem = self._restore(mail.wanted, snapshot)
-        if mail.session not in self._seats:
-            self._open(mail.wanted)
-        seat = self._seats.get(mail.session)
-        if seat is None:
-            return
-        moved = SessionMoved(mail.session, self._name, False, None, False, _LOST)
-        if snapshot is not None and not problem:
-            notes = snapshot.header.notes
-            seat.resume(notes)
-            seat.saved = seat.progress
-            final, saved_at = INBOX in notes, notes.get("saved_at")
-            lost = 0.0
-            if isinstance(saved_at, float) and not final:
-                lost = max(0.0, time.time() - saved_at)
-            said = (
-                f"{_RESTORED}, without its newest {lost:.0f} s." if lost >= 1 else f"{_RESTORED}."
-            )
-            moved = SessionMoved(mail.session, self._name, True, lost, final, said)
-        elif problem:
-            message = f"{_LOST} Its snapshot was of no use: {problem}."
-            moved = msgspec.structs.replace(moved, message=message)
-        self._emit(moved)
-
-    def _import(self, mail: Import) -> None:
-        """A session that begins with a user's snapshot, or is refused."""
-        snapshot, problem = mail.snapshot, mail.problem
-        if snapshot is not None:
-            header = snapshot.header
-            if (header.shape.budget, header.conversation.instructions) != (
-                mail.wanted.budget_tokens,
-                mail.wanted.instructions or "",
-            ):
-                problem = "the snapshot is another than the one that was announced"
-            else:
-                problem = self._restore(mail.wanted, snapshot)
-        if problem:
-            self._emit(SessionRefused(mail.session, problem))
-        elif snapshot is not None and (seat := self._seats.get(mail.session)) is not None:
-            seat.imported(snapshot.header.notes)
-
-    def _restore(self, wanted: OpenSession, snapshot: SnapshotReader) -> str:
-        """Why the session cannot have the memory of the snapshot; "" where it has."""
-        try:
-            self._sit(wanted, lambda: self._engine.restore(snapshot))
-        except SnapshotError as error:
-            log.warning("session %s cannot be restored: %s", shown(wanted.session), error)
-            return str(error)
-        return ""
-
-    def _open(self, request: OpenSession) -> None:
-        self._sit(
-            request,
-            lambda: self._engine.open_session(
-                budget_tokens=request.budget_tokens or self._budget_tokens,
-                policy=self._policy,
-                positions=self._positions,
-                instructions=request.instructions or "",
-            ),
-        )
-
-    def _sit(self, request: OpenSession, make: Callable[[], Session]) -> None:
-        """A seat for what `make` makes, where there is room; says so, or why not. Raises
-        SnapshotError."""
-        seat = self._seats.get(request.session)
-        if seat is None:
-            budget = request.budget_tokens or self._budget_tokens
-            try:
-                wanted = self._engine.session_bytes(budget, request.instructions or "")
-                refusal = self._admission.refusal(wanted, self.kv_bytes_used, self.sessions)
-                if refusal is not None:
-                    self._emit(
-                        SessionRefused(request.session, refusal.message, refusal.retry_after)
-                    )
-                    return
-                memory = make()
-            except SnapshotError:
-                raise
-            except ValueError as error:
-                self._emit(SessionRefused(request.session, str(error)))
-                return
-            except Exception as error:  # out of memory, most of all: the others go on
-                log.exception("session %s cannot be opened", shown(request.session))
-                self._emit(SessionRefused(request.session, _explained(error), 5.0))
-                return
-            seat = Seat(memory, self._scheduler.open(request.session), wanted)
-            self._seats[request.session] = seat
-            log.info("session %s opened, %.1f MB", shown(request.session), wanted / 1e6)
-        view = seat.memory.memory
-        self._emit(
-            SessionOpened(
-                request.session,
-                self._engine.name,
-                view.budget_tokens,
-                view.cap_tokens,
-                seat.kv_bytes,
-                self._name,
-                self._engine.frame_size,
-                self._engine.max_pixels,
-            )
-        )
 
     def _cancel(self, seat: Seat, response: str) -> None:
         if seat.lane.withdraw(response):
@@ -344,7 +223,10 @@ class Runner:
             frames = sum(len(intake.frames) for _, intake in fresh)
             self._pace.note(time.monotonic() - began, frames, answering=bool(replies))
         self._tell()
-        self._save_due()
+        unsaved = self._saving.due(self._seats.values())
+        if unsaved is not None:
+            with self._alone(unsaved):
+                self._saving.save(unsaved)
         return bool(turn or jobs)
 
     def _see(self, intakes: list[tuple[Seat, Intake]]) -> list[tuple[Seat, Intake]]:
@@ -447,41 +329,6 @@ class Runner:
                 with self._alone(seat):
                     self._emit(seat.status())
 
-    # -- snapshots ------------------------------------------------------------------------
-
-    def _save_due(self) -> None:
-        """One session's snapshot, where the latest is too old for what the memory holds."""
-        if self._save is None:
-            return
-        now = time.monotonic()
-        due = [
-            seat
-            for seat in self._seats.values()
-            if now - seat.saved_at >= self._save_seconds and seat.progress != seat.saved
-        ]
-        if due:
-            oldest = min(due, key=lambda seat: seat.saved_at)
-            with self._alone(oldest):
-                self._snapshot(oldest, {})
-
-    def _snapshot(self, seat: Seat, notes: Mapping[str, Note]) -> None:
-        assert self._save is not None
-        snapshot = self._engine.snapshot(seat.memory, self._save_option, {**seat.notes(), **notes})
-        snapshot.detach()
-        seat.saved, seat.saved_at = seat.progress, time.monotonic()
-        self._save(seat.lane.session, snapshot)
-
-    def _export(self, seat: Seat, mail: SaveSession) -> None:
-        """What somebody wants to have, of this moment."""
-
-        def made() -> Snapshot:
-            snapshot = self._engine.snapshot(seat.memory, mail.option, seat.notes())
-            snapshot.detach()
-            return snapshot
-
-        if self._give is not None:
-            self._give(mail.channel, made)
-
     # -- ends -----------------------------------------------------------------------------
 
     @contextmanager
@@ -492,7 +339,7 @@ class Runner:
         except Exception as error:
             with about(session=shown(seat.lane.session)):
                 log.exception("session %s failed", shown(seat.lane.session))
-                self._close(seat, "failed", _explained(error))
+                self._close(seat, "failed", explained(error))
 
     def _close(self, seat: Seat, reason: Reason, message: str = "") -> None:
         """Free the memory now, and tell whoever waits for an answer."""
@@ -535,24 +382,12 @@ class Runner:
                         message="The worker stopped before this was answered: ask again.",
                     )
                 )
-            if self._save is not None:
-                with self._alone(seat):
-                    self._snapshot(seat, {INBOX: inbox(seat.lane.session)})
+            with self._alone(seat):
+                self._saving.save(seat, {INBOX: inbox(seat.lane.session)})
             if self._sits(seat):
                 self._free(seat)
         return left
 
 
-_LOST: Final = (
-    "The worker that held this session stopped, and what it had seen is lost: the memory begins "
-    "anew."
-)
-_RESTORED: Final = "Another worker goes on with the memory"
-
-
 def _size(kv_bytes: int, usual: int) -> str:
     return "default" if kv_bytes == usual else "smaller" if kv_bytes < usual else "larger"
-
-
-def _explained(error: Exception) -> str:
-    return f"The model failed on this session ({type(error).__name__}: {error})."

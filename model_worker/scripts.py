@@ -35,8 +35,9 @@ return fence
 """
 
 # What an owner's scripts begin with. KEYS: owner, fence, queue. ARGV: lease, session, fencing
-# token, lease in ms, life of the fence in s. A lease that ran out, or that a broker forgot which began
-# anew, is taken again where nobody has had the session since: what is known of it is here alone.
+# token, lease in ms, life of the fence in s. A lease that ran out, or that a broker forgot which
+# began anew, is taken again where nobody has had the session since: what is known of it is here
+# alone.
 _HELD: Final = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end

@@ -39,6 +39,7 @@ from model_worker.mailbox import Abandon, Lost, Mailbox
 from model_worker.metrics import Now, WorkerMetrics
 from model_worker.reader import READ_MILLISECONDS, Reader
 from model_worker.runner import Runner
+from model_worker.saving import Saving
 from model_worker.settings import WorkerSettings
 from model_worker.store import BrokerStore, FolderStore, StoreError
 from model_worker.writer import HandOver, Writer
@@ -165,10 +166,13 @@ class Service:
             positions=settings.positions,
             max_batch=settings.max_batch,
             max_answers=settings.max_answers,
-            save=kept.put if kept else None,
-            save_seconds=settings.snapshot_seconds,
-            save_option=settings.snapshot_option,
-            give=Exporter(client).give,
+            saving=Saving(
+                engine,
+                kept.put if kept else None,
+                Exporter(client).give,
+                seconds=settings.snapshot_seconds,
+                option=settings.snapshot_option,
+            ),
             metrics=self.metrics,
             tracer=tracer,
         )

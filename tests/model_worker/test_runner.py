@@ -29,8 +29,10 @@ from model_worker.admission import Admission
 from model_worker.engine import Engine
 from model_worker.mailbox import Abandon, Import, Lost, Mail, Resume
 from model_worker.runner import STATUS_SECONDS, Runner
+from model_worker.saving import Saving
 from model_worker.scheduler import MAX_WAITING_QUESTIONS
 from model_worker.session import Session
+from model_worker.snapshot import Snapshot
 from model_worker.snapshot_reader import SnapshotReader
 
 T = TypeVar("T")
@@ -41,12 +43,14 @@ class Driven:
 
     def __init__(self, engine: Engine, admission: Admission, budget_tokens: int) -> None:
         self.said: list[ToGateway] = []
+        self.give: Callable[[str, Callable[[], Snapshot]], None] = lambda channel, make: None
         self.runner = Runner(
             engine,
             self.said.append,
             admission,
             budget_tokens=budget_tokens,
             policy="infinipot_v",
+            saving=Saving(engine, give=lambda channel, make: self.give(channel, make)),
         )
 
     def ids(self, text: str) -> list[int]:
@@ -470,7 +474,7 @@ def test_messages_for_unknown_sessions_are_left_alone(driven: Driven) -> None:
 def exported(driven: Driven, session: str = "a") -> bytes:
     """What somebody is given who asks for this session."""
     given: list[bytes] = []
-    driven.runner._give = lambda channel, make: given.append(b"".join(make()))
+    driven.give = lambda channel, make: given.append(b"".join(make()))
     driven.hear(SaveSession(session, "c"))
     return given[0]
 

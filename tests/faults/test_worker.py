@@ -56,8 +56,8 @@ async def in_mid_answer(pair: Pair, figures: Figures) -> None:
         killed = pair.of(victim)
         assert pair.of(other) is not killed, "the one with most free bytes takes a session"
         async with unharmed(other):
-            await asyncio.sleep(0.6)  # for a snapshot
             before = await victim.frames()
+            await asyncio.sleep(1.2)  # for a snapshot of it
             answer = await victim.begun()
             killed.kill()
             at = time.monotonic()
@@ -88,9 +88,9 @@ async def in_mid_answer(pair: Pair, figures: Figures) -> None:
 async def in_mid_ingest(pair: Pair, figures: Figures) -> None:
     """There is no other worker, but this one is started again."""
     async with user(pair.gateway.url) as victim:
-        await asyncio.sleep(0.6)
         killed = pair.of(victim)
         before = await victim.frames()
+        await asyncio.sleep(1.2)
         killed.kill()
         at = time.monotonic()
         killed.start()

@@ -136,17 +136,6 @@ def incompatible_session() -> ServiceError:
     )
 
 
-def incompatible_session() -> ServiceError:
-    """A session that gateways and workers of another version made; some may still run."""
-    return ServiceError(
-        "incompatible_session",
-        "Another version of Lookback made this session, and this gateway cannot go on with it: "
-        "create a new one.",
-        status=503,
-        retry_after=5 * RETRY_SECONDS,
-    )
-
-
 def unknown_session(session: str) -> ClientError:
     """The session was never there, or is closed."""
     shown = session if len(session) <= 40 else session[:40] + "…"

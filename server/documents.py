@@ -53,7 +53,7 @@ def openapi(app: FastAPI) -> Document:
                 "description": "An error; `Retry-After` says when to try again, where that helps",
                 "content": error,
             }
-    return document
+    return _steady(document)
 
 
 def asyncapi() -> Document:
@@ -188,6 +188,18 @@ def written() -> dict[str, str]:
         name: json.dumps(document, indent=1, ensure_ascii=False) + "\n"
         for name, document in documents.items()
     }
+
+
+def _steady(part: Document) -> Document:
+    """The same in every process: Python takes Literals of other order for equal, and which of
+    them stands in a schema is a matter of what was imported first."""
+    for name, value in part.items():
+        if name == "enum":
+            part[name] = sorted(value, key=str)
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, dict):
+                _steady(inner)
+    return part
 
 
 if __name__ == "__main__":

@@ -63,8 +63,10 @@ class Held(NamedTuple):
         )
 
 
-# The loop's and Starlette's pools of threads fill up to their size; allocators keep some memory.
-_MORE = Held(descriptors=4, tasks=2, threads=16, mebibytes=96)
+# The loop's and Starlette's pools of threads fill up to their size; allocators keep some memory; an
+# input or two are good enough to make a session, of four tasks each, that stays for a minute. Of
+# hundreds of inputs that leak there is more.
+_MORE = Held(descriptors=8, tasks=10, threads=16, mebibytes=96)
 
 
 # What uvicorn says of a client that goes in the middle of its handshake.

@@ -138,6 +138,7 @@ class Engine:
         longest_position: int | None = None,
         positions: Positions | None = None,
         instructions: str = "",
+        block_units: int = _BLOCK_UNITS,
     ) -> Session:
         """Reserve a memory of `budget_tokens` visual tokens and one ingest block.
 
@@ -146,15 +147,16 @@ class Engine:
         `history_turns` earlier turns are prefilled again with a question. Positions are made
         compact before they reach `longest_position` (None: the model's trained range), or in
         every compression pass where `positions` is "compact". `instructions` are the system
-        prompt. Raises ValueError where one of them cannot be or the device has no room, and
-        PoolFull where what was reserved has none.
+        prompt. `block_units` is how many units come in between two compression passes; a snapshot
+        takes the default alone. Raises ValueError where one of them cannot be or the device has no
+        room, and PoolFull where what was reserved has none.
         """
         budget = self.default_budget_tokens if budget_tokens is None else budget_tokens
         positions = positions or self.default_positions
         if positions not in get_args(Positions):
             known = ", ".join(get_args(Positions))
             raise ValueError(f"unknown positions {positions!r}; known: {known}")
-        shape = self._shape(budget, instructions)
+        shape = self._shape(budget, instructions, block_units)
         self._check_positions(shape, longest_position or self.adapter.longest_position)
         policy = policy or self.default_policy
         chosen = make_policy(policy) if isinstance(policy, str) else policy
@@ -274,7 +276,9 @@ class Engine:
                 f"has {free / 1e9:.2f} GB free: lower budget_tokens"
             )
 
-    def _shape(self, budget_tokens: int, instructions: str = "") -> CacheShape:
+    def _shape(
+        self, budget_tokens: int, instructions: str = "", block_units: int = _BLOCK_UNITS
+    ) -> CacheShape:
         unit = self.adapter.most_tokens_per_unit
         if budget_tokens < unit:
             raise ValueError(
@@ -295,7 +299,7 @@ class Engine:
             head_dim=self.adapter.head_dim,
             prefix=prefix,
             budget=budget_tokens,
-            block=_BLOCK_UNITS * unit,
+            block=block_units * unit,
             scratch=_SCRATCH_TOKENS + unfinished,
         )
 

@@ -225,9 +225,16 @@ class Session:
 
     @torch.no_grad()
     def ask(
-        self, question: str, sampling: Sampling | None = None, moment: Moment | None = None
+        self,
+        question: str,
+        sampling: Sampling | None = None,
+        moment: Moment | None = None,
+        *,
+        aside: bool = False,
     ) -> Answer:
         """Ask about all that was seen so far. The work happens in `Answer.step`.
+
+        An `aside` neither sees the conversation nor becomes part of it.
 
         `moment`: when the question was asked, if that was before now. Where the memory was
         compressed since, the answer sees it as it is now.
@@ -251,7 +258,7 @@ class Session:
         tokens = min(sampling.max_tokens, scratch // 2)
         room = scratch - tokens - len(self._adapter.closing())
         room -= self._adapter.unit_tokens(grid) if moment.pending else 0
-        turns = list(self._turns)
+        turns = [] if aside else list(self._turns)
         ids, kept = fit_turns(self._adapter, turns, question, self._instructions, room)
         prefix = cache.shape.prefix
         self._answer = Answer(
@@ -265,9 +272,12 @@ class Session:
             highest_position=moment.highest,
             turns_kept=kept,
             turns_forgotten=self._turns_in_all - kept,
-            on_end=self._finish,
+            on_end=self._finish_aside if aside else self._finish,
         )
         return self._answer
+
+    def _finish_aside(self, answer: Answer) -> None:
+        self._answer = None
 
     def _finish(self, answer: Answer) -> None:
         self._answer = None

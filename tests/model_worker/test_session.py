@@ -40,6 +40,31 @@ def test_the_same_question_gets_the_same_answer(llava: Engine, frames: Frames) -
     assert list(session.ask("what?")) == list(session.ask("what?"))
 
 
+def test_an_aside_neither_sees_the_conversation_nor_becomes_part_of_it(
+    llava: Engine, frames: Frames
+) -> None:
+    session = watched(llava, frames)
+    alone = list(session.ask("what?", aside=True))
+    assert session.transcript == []
+    list(session.ask("where is it?"))
+    said = session.transcript
+    answer = session.ask("what?", aside=True)
+    assert answer.turns_kept == 0
+    assert list(answer) == alone
+    assert session.transcript == said
+    list(session.ask("and then?"))
+    assert len(session.transcript) == 2
+
+
+def test_a_smaller_block_makes_a_smaller_memory(llava: Engine, frames: Frames) -> None:
+    unit = llava.adapter.most_tokens_per_unit
+    session = watched(llava, frames, 2 * unit, block_units=1)
+    assert session.memory.cap_tokens == 3 * unit == session.memory.peak_tokens
+    assert session.memory.compressions == len(frames) - 3
+    with pytest.raises(ValueError, match="block must be at least 1"):
+        llava.open_session(budget_tokens=2 * unit, block_units=0)
+
+
 @pytest.mark.parametrize("steps", [0, 1, 2, 5])
 def test_a_cancelled_answer_stops_at_once_and_leaves_no_trace(
     llava: Engine, frames: Frames, steps: int

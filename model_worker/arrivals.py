@@ -13,8 +13,8 @@ from model_worker.admission import Admission
 from model_worker.engine import Engine
 from model_worker.mailbox import Import, Resume
 from model_worker.memory.container import SnapshotError
-from model_worker.scheduler import Scheduler
-from model_worker.seat import Seat, shown
+from model_worker.seat import shown
+from model_worker.seats import Seats, explained
 from model_worker.session import Session
 from model_worker.snapshot_header import INBOX
 from model_worker.snapshot_reader import SnapshotReader
@@ -30,15 +30,14 @@ _RESTORED: Final = "Another worker goes on with the memory"
 
 
 class Arrivals:
-    """Gives each a seat among `seats` where there is room, and says so, or why not."""
+    """Gives each one of the `seats` where there is room, and says so, or why not."""
 
     def __init__(
         self,
         engine: Engine,
         emit: Callable[[ToGateway], None],
         admission: Admission,
-        scheduler: Scheduler,
-        seats: dict[str, Seat],
+        seats: Seats,
         *,
         name: str,
         budget_tokens: int,
@@ -48,7 +47,6 @@ class Arrivals:
         self._engine = engine
         self._emit = emit
         self._admission = admission
-        self._scheduler = scheduler
         self._seats = seats
         self._name = name
         self._budget_tokens = budget_tokens
@@ -70,7 +68,7 @@ class Arrivals:
         snapshot, problem = mail.snapshot, mail.problem
         if snapshot is not None:
             problem = self._restore(mail.wanted, snapshot)
-        if mail.session not in self._seats:
+        if self._seats.get(mail.session) is None:
             self._open(mail.wanted)
         seat = self._seats.get(mail.session)
         if seat is None:
@@ -138,8 +136,7 @@ class Arrivals:
             budget = request.budget_tokens or self._budget_tokens
             try:
                 wanted = self._engine.session_bytes(budget, request.instructions or "")
-                used = sum(other.kv_bytes for other in self._seats.values())
-                refusal = self._admission.refusal(wanted, used, len(self._seats))
+                refusal = self._admission.refusal(wanted, self._seats.kv_bytes, len(self._seats))
                 if refusal is not None:
                     self._emit(
                         SessionRefused(request.session, refusal.message, refusal.retry_after)
@@ -155,8 +152,7 @@ class Arrivals:
                 log.exception("session %s cannot be opened", shown(request.session))
                 self._emit(SessionRefused(request.session, explained(error), 5.0))
                 return
-            seat = Seat(memory, self._scheduler.open(request.session), wanted)
-            self._seats[request.session] = seat
+            seat = self._seats.open(request.session, memory, wanted)
             log.info("session %s opened, %.1f MB", shown(request.session), wanted / 1e6)
         view = seat.memory.memory
         self._emit(
@@ -171,8 +167,3 @@ class Arrivals:
                 self._engine.max_pixels,
             )
         )
-
-
-def explained(error: Exception) -> str:
-    """In words for a session's clients."""
-    return f"The model failed on this session ({type(error).__name__}: {error})."

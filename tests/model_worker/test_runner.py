@@ -31,6 +31,7 @@ from model_worker.mailbox import Abandon, Import, Lost, Mail, Resume
 from model_worker.runner import STATUS_SECONDS, Runner
 from model_worker.saving import Saving
 from model_worker.scheduler import MAX_WAITING_QUESTIONS
+from model_worker.seat import Seat
 from model_worker.session import Session
 from model_worker.snapshot import Snapshot
 from model_worker.snapshot_reader import SnapshotReader
@@ -52,6 +53,11 @@ class Driven:
             policy="infinipot_v",
             saving=Saving(engine, give=lambda channel, make: self.give(channel, make)),
         )
+
+    def seat(self, session: str) -> Seat:
+        found = self.runner._seats.get(session)
+        assert found is not None
+        return found
 
     def ids(self, text: str) -> list[int]:
         tokenizer = self.runner._engine.adapter.tokenizer
@@ -303,9 +309,9 @@ def test_each_question_is_about_the_time_when_it_was_asked(driven: Driven) -> No
     watch(driven, 2)
     driven.hear(Ask("a", "r1", "what?", max_tokens=20, temperature=2.0, seed=1))
     driven.work(lambda: bool(driven.all(AnswerDelta)))
-    driven.hear(frame(2)).work(lambda: driven.runner._seats["a"].memory.newest == 2.0)
+    driven.hear(frame(2)).work(lambda: driven.seat("a").memory.newest == 2.0)
     driven.hear(Ask("a", "r2", "what?", max_tokens=2), frame(3))
-    driven.work(lambda: driven.runner._seats["a"].memory.newest == 3.0).work()
+    driven.work(lambda: driven.seat("a").memory.newest == 3.0).work()
     first, second = driven.all(AnswerStarted)
     assert (first.response, first.span and first.span.end) == ("r1", 1.0)
     assert (second.response, second.span and second.span.end) == ("r2", 2.0)
@@ -411,7 +417,7 @@ def test_a_session_whose_model_fails_hurts_no_other(
     driven.hear(OpenSession("a"), OpenSession("b"))
     watch(driven, 1, "a")
     watch(driven, 1, "b")
-    poisoned = driven.runner._seats["a"].memory
+    poisoned = driven.seat("a").memory
     whole = getattr(Session, broken)
 
     def fail(self: Session, *given: object) -> object:
@@ -497,7 +503,7 @@ def test_a_session_begins_with_anothers_memory_and_counts_on(driven: Driven, lla
     assert status.frames_dropped == 0
     # Its own frames are old news to it.
     driven.hear(frame(2, "b"))
-    assert not driven.runner._seats["b"].lane.frames or status.frames_seen == 3
+    assert not driven.seat("b").lane.frames or status.frames_seen == 3
 
 
 def test_a_file_that_cannot_be_used_refuses_the_session_for_good(

@@ -18,9 +18,11 @@ from model_worker.frame import Frame, FrameError, check_frame
 from model_worker.memory.cache import BoundedCache, CacheShape
 from model_worker.memory.description import MemoryDescription, describe
 from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.policies.tokens import Layout
 from model_worker.memory.pool import KVPool
 from model_worker.memory.view import MemoryView
 from model_worker.prompt import Moment, QuestionError, fit_turns, plan_prompt
+from model_worker.proxy import attention_of, layout_of
 from model_worker.state import SessionState
 from model_worker.timeline import Positions, Timeline
 from model_worker.watch import Seen, Watch
@@ -69,13 +71,16 @@ class Session:
         self._adapter = adapter
         self._policy = policy
         self._instructions = instructions
-        self._cache: BoundedCache | None = BoundedCache(shape, adapter.dtype, adapter.device, pool)
+        self._cache: BoundedCache | None = BoundedCache(
+            shape, adapter.dtype, adapter.device, pool, policy.marks
+        )
         longest = longest_position or adapter.longest_position
         self._timeline = Timeline(adapter, shape, longest, positions)
         self._turns: deque[Turn] = deque(maxlen=history_turns)
         self._turns_in_all = 0
         self._answer: Answer | None = None
         self._grid: Grid | None = None
+        self._layout: Layout | None = None
         self._pending: list[Seen] = []
         self._newest = -math.inf
         self._lengths: deque[int] = deque(maxlen=shape.cap)  # tokens of the latest units
@@ -155,9 +160,16 @@ class Session:
         grid = self._grid or Grid(0, 0, 0, 0)
         group = self._adapter.frames_per_unit
         taken = len(frames)
-        if self._answer is not None and frames:
+        if frames and (self._answer is not None or not self._policy.drops):
             units_left = cache.visual_room // self._adapter.unit_tokens(grid)
-            taken = min(taken, (units_left + 1) * group - 1 - len(self._pending))
+            room = (units_left + 1) * group - 1 - len(self._pending)
+            if taken > room and not self._policy.drops:
+                raise FrameError(
+                    f"the policy {self._policy.name!r} drops nothing and the memory of "
+                    f"{cache.shape.cap} tokens is full: open a session with more budget_tokens, or "
+                    "with another policy"
+                )
+            taken = min(taken, room)
         waiting = self._pending + [
             (self._adapter.pixels(frame, grid), float(timestamp))
             for frame, timestamp in zip(frames[:taken], timestamps[:taken], strict=True)
@@ -177,7 +189,7 @@ class Session:
             waiting[:ready],
             grid,
             self._compress,
-            self._lengths.extend,
+            self._arrived,
             taken_all,
         )
         return watch, taken
@@ -188,13 +200,28 @@ class Session:
         except ValueError as error:
             raise FrameError(f"the model cannot take frames of this shape: {error}") from error
 
+    def _arrived(self, lengths: list[int]) -> None:
+        self._lengths.extend(lengths)
+        if self._policy.marks:
+            self._open_cache().arrive(self._policy, sum(lengths), self._lie())
+
     def _compress(self, grid: Grid) -> None:
-        cache, began = self._open_cache(), time.perf_counter()
+        cache, policy, began = self._open_cache(), self._policy, time.perf_counter()
         most = self._adapter.unit_tokens(grid)
-        recent = self._policy.recent_frames(cache.shape.cap, cache.shape.budget, most)
-        cache.compress(self._policy, sum(list(self._lengths)[-recent:]))
+        recent = policy.recent_frames(cache.shape.cap, cache.shape.budget, most)
+        attention = attention_of(
+            policy.proxies, self._adapter, cache, grid, self._timeline.highest, self._instructions
+        )
+        cache.compress(policy, sum(list(self._lengths)[-recent:]), attention, self._lie())
         self._timeline.compact(cache, self._fewest_tokens, grid)
         self.passes.append(time.perf_counter() - began)
+
+    def _lie(self) -> Layout:
+        """How the tokens of a frame lie."""
+        if self._layout is None:
+            assert self._grid is not None
+            self._layout = layout_of(self._adapter, self._grid)
+        return self._layout
 
     @property
     def _fewest_tokens(self) -> int:

@@ -43,7 +43,9 @@ FRAME: Final = "FRAM"
 PLACES: Final = "SEEN"
 KEYS: Final = "KEYS"
 VALUES: Final = "VALS"
-"""Tags of the chunks, in their order; the last three take turns, layer by layer."""
+MARKS: Final = "MARK"
+"""Tags of the chunks, in their order; those from PLACES on take turns, layer by layer, and marks
+are there where the policy gives any."""
 
 
 class Snapshot:
@@ -107,6 +109,8 @@ class Snapshot:
                 block = block_of(header, self._dtype, tag)
                 parts = codec.encode(numbers, block, header.option, bits, copy.patches)
                 yield from writer.chunk(tag, layer, parts)
+            if len(copy.marks):
+                yield from writer.chunk(MARKS, layer, [copy.marks.numpy().astype("<f4").tobytes()])
         yield from writer.end()
 
 

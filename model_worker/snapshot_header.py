@@ -47,7 +47,7 @@ class PolicyRecord(Struct, frozen=True, forbid_unknown_fields=True):
     """A compression policy by its name, with its parameters."""
 
     name: str
-    parameters: dict[str, Annotated[float, Meta(ge=0, le=1)]]
+    parameters: dict[str, int | float]
 
 
 class MemoryRecord(Struct, frozen=True, forbid_unknown_fields=True):

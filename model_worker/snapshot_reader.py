@@ -16,12 +16,12 @@ from torch import Tensor
 
 from model_worker.families.base import FamilyAdapter, Grid, Turn
 from model_worker.memory import codec, tracking
-from model_worker.memory.cache import CacheShape
+from model_worker.memory.cache import BoundedCache, CacheShape
 from model_worker.memory.container import ChunkReader, SnapshotError
 from model_worker.memory.policies import POLICIES
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.session import Session
-from model_worker.snapshot import FRAME, KEYS, PLACES, UNITS, VALUES, block_of, shape_record
+from model_worker.snapshot import FRAME, KEYS, MARKS, PLACES, UNITS, VALUES, block_of, shape_record
 from model_worker.snapshot_header import (
     Header,
     ModelIdentity,
@@ -55,7 +55,7 @@ class SnapshotReader:
             )
         try:
             return POLICIES[record.name](**record.parameters)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise SnapshotError(
                 f"the snapshot's policy {record.name!r} has other parameters here: {error}"
             ) from error
@@ -118,11 +118,21 @@ class SnapshotReader:
                     numbers = codec.finite(numbers.to(cache.buffer.dtype))
                 cache.buffer[layer, part, :, :end] = numbers.to(cache.buffer.device)
                 yield
+            self._read_marks(cache, layer, tokens)
         self._chunks.end()
         cache.visual_length, cache.peak_length = tokens, header.memory.peak_tokens
         cache.compressions = header.memory.compressions
         cache.compactions = header.memory.compactions
         session.resume(state)
+
+    def _read_marks(self, cache: BoundedCache, layer: int, tokens: int) -> None:
+        marks = cache.marks[:, layer, :, :tokens]
+        if not len(cache.marks):
+            return
+        size = 4 * marks.numel()
+        data = self._chunks.chunk(MARKS, layer, size, size)
+        with _in_chunk(MARKS, layer):
+            marks.copy_(codec.finite(codec.floats(data)).view(marks.shape))
 
     def _state(
         self, fresh: SessionState, grid: Grid | None, most_tokens: int, adapter: FamilyAdapter
@@ -173,7 +183,7 @@ class SnapshotReader:
         """Pixel values `[3, height, width]` of a frame that waits for the rest of its unit."""
         size = 3 * grid.height * grid.width * 4
         data = self._chunks.chunk(FRAME, index, size, size)
-        pixels = torch.frombuffer(data, dtype=torch.float32)
+        pixels = codec.floats(data)
         with _in_chunk(FRAME, index):
             return codec.finite(pixels.view(3, grid.height, grid.width))
 

@@ -217,6 +217,19 @@ class FamilyAdapter(ABC):
         frequencies: Tensor = self._decoder.rotary_emb.inv_freq
         return frequencies.float()
 
+    def spatial_angles(self, grid: Grid) -> Tensor:
+        """Radians by which each patch index of a unit is turned beside what its position along time
+        does, float32 `[unit_tokens, head_dim / 2]`; 0 where there is one axis."""
+        frequencies = self.time_frequencies()
+        angles = frequencies.new_zeros(self.unit_tokens(grid), len(frequencies))
+        if self.position_axes > 1:
+            positions = self.unit_positions(0, 0, grid, *self.text_room)
+            cos, sin = self._decoder.rotary_emb(angles, positions[:, None])
+            turned = torch.atan2(sin, cos)[0, :, : len(frequencies)]
+            turned = turned - positions[0, :, None] * frequencies
+            angles[self.unit_patches(grid, *self.text_room).long()] = turned
+        return angles
+
     def text_positions(self, start: int, tokens: int) -> Tensor:
         """Positions `[position_axes, tokens]` of text."""
         positions = torch.arange(start, start + tokens, device=self.device)

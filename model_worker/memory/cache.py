@@ -15,7 +15,8 @@ from torch import Tensor
 
 from model_worker.memory.hold import HeldMemory
 from model_worker.memory.packed import Segment
-from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.policies.base import CompressionPolicy, Merged
+from model_worker.memory.policies.tokens import Layout, VisualTokens
 from model_worker.memory.pool import Extent, KVPool
 from model_worker.memory.rotation import compact, rotate
 
@@ -60,8 +61,9 @@ class BoundedCache:
 
     Per kept visual token, layer and KV head it keeps `patches` (index of the patch in its frame),
     `times` (seconds) and `positions` (rotary position along time), each
-    `[layers, kv_heads, budget + block]`. `begin_*` say what the next forward pass writes, and
-    `commit_*` that it has done so. Raises PoolFull where `pool` has no room.
+    `[layers, kv_heads, budget + block]`, and the `marks` of its policy,
+    `[marks, layers, kv_heads, budget + block]`. `begin_*` say what the next forward pass writes,
+    and `commit_*` that it has done so. Raises PoolFull where `pool` has no room.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class BoundedCache:
         dtype: torch.dtype,
         device: torch.device,
         pool: KVPool | None = None,
+        marks: int = 0,
     ) -> None:
         self.shape = shape
         self._pool = pool or KVPool(
@@ -87,6 +90,7 @@ class BoundedCache:
         self.patches = torch.zeros(tracked, dtype=torch.int32, device=device)
         self.times = torch.zeros(tracked, dtype=torch.float64, device=device)
         self.positions = torch.zeros(tracked, dtype=torch.int32, device=device)
+        self.marks = torch.zeros((marks, *tracked), dtype=torch.float32, device=device)
         self.visual_length = 0
         self.scratch_length = 0
         self.peak_length = 0
@@ -189,26 +193,58 @@ class BoundedCache:
         """Forget the scratch region. The visual memory was never touched."""
         self.scratch_length = 0
 
-    def compress(self, policy: CompressionPolicy, recent_tokens: int) -> None:
-        """Keep `budget` visual tokens per layer and head, chosen by `policy`, moved in place."""
+    def arrive(self, policy: CompressionPolicy, new: int, layout: Layout | None = None) -> None:
+        """Let `policy` mark the last `new` tokens, which were just committed."""
+        everything = slice(0, self.shape.layers)
+        policy.arrive(self._tokens(everything, self._unattended, layout), new)
+
+    def compress(
+        self,
+        policy: CompressionPolicy,
+        recent_tokens: int,
+        attention: Tensor | None = None,
+        layout: Layout | None = None,
+    ) -> None:
+        """Keep `budget` visual tokens per layer and head, chosen by `policy`, moved in place.
+        `attention` and `layout` are those of `VisualTokens`."""
         assert self.scratch_length == 0, "an answer is in progress"
         assert self.visual_length > self.shape.budget
         self._detach()
-        length = self.visual_length
+        looked_at = self._unattended if attention is None else attention
 
         def compress_layers(layers: slice) -> None:
-            chosen = policy.choose(
-                self.visual_keys[layers],
-                self.visual_values[layers],
-                self.patches[layers, :, :length],
-                recent_tokens,
-                self.shape.budget,
-            )
+            tokens = self._tokens(layers, looked_at, layout)
+            chosen = policy.choose(tokens, recent_tokens, self.shape.budget)
+            merged = policy.merge(tokens, chosen) if policy.merges else None
             self._move(layers, chosen, recent_tokens)
+            if merged is not None:
+                self._replace(layers, merged)
 
-        _share_out(compress_layers, self.visual_keys)
+        if policy.whole:
+            compress_layers(slice(0, self.shape.layers))
+        else:
+            _share_out(compress_layers, self.visual_keys)
         self.visual_length = self.shape.budget
         self.compressions += 1
+
+    @property
+    def _unattended(self) -> Tensor:
+        return self.marks.new_empty(0, *self.marks.shape[1:])
+
+    def _tokens(self, layers: slice, attention: Tensor, layout: Layout | None) -> VisualTokens:
+        """What a policy is told of these layers; views."""
+        kept = slice(0, self.visual_length)
+        return VisualTokens(
+            keys=self.visual_keys[layers],
+            values=self.visual_values[layers],
+            patches=self.patches[layers, :, kept],
+            times=self.times[layers, :, kept],
+            positions=self.positions[layers, :, kept],
+            marks=self.marks[:, layers, :, kept],
+            attention=attention[:, layers, :, kept],
+            layout=layout,
+            first_layer=layers.start,
+        )
 
     def compact(
         self,
@@ -267,6 +303,18 @@ class BoundedCache:
             visual[..., first:end, :] = visual[..., first + shift : end + shift, :]
         for tracked in (self.patches[layers], self.times[layers], self.positions[layers]):
             tracked[..., :budget] = tracked.gather(-1, chosen)
+        for marks in self.marks[:, layers]:
+            marks[..., :budget] = marks.gather(-1, chosen)
+
+    def _replace(self, layers: slice, merged: Merged) -> None:
+        """Put what was merged into its slots of the visual region."""
+        slots = merged.slots[..., None].expand_as(merged.keys)
+        for part, fresh in enumerate((merged.keys, merged.values)):
+            visual = self.buffer[layers, part, :, self.shape.prefix :]
+            visual.scatter_(2, slots, fresh.to(visual.dtype))
+        if merged.marks is not None:
+            for marks, fresh in zip(self.marks[:, layers], merged.marks, strict=True):
+                marks.scatter_(-1, merged.slots, fresh)
 
 
 def _share_out(work: Callable[[slice], None], keys: Tensor) -> None:

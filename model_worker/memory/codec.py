@@ -143,6 +143,11 @@ def _tensor(data: bytes | bytearray | memoryview, dtype: torch.dtype) -> Tensor:
     return torch.frombuffer(writable, dtype=dtype)
 
 
+def floats(data: bytearray) -> Tensor:
+    """Little-endian float32 as a tensor of one axis."""
+    return _tensor(data, torch.float32)
+
+
 def finite(numbers: Tensor) -> Tensor:
     """The numbers. Raises SnapshotError where one is NaN or infinite."""
     if numbers.numel() and not all(end.isfinite() for end in numbers.aminmax()):

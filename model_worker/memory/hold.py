@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class LayerCopy:
     """What a layer kept, on the host: `keys` and `values` `[kv_heads, prefix + tokens, head_dim]`,
-    `patches`, `times` and `positions` `[kv_heads, tokens]`."""
+    `patches`, `times` and `positions` `[kv_heads, tokens]`, `marks` `[marks, kv_heads, tokens]`."""
 
     keys: Tensor
     values: Tensor
     patches: Tensor
     times: Tensor
     positions: Tensor
+    marks: Tensor
 
 
 class HeldMemory:
@@ -55,4 +56,5 @@ class HeldMemory:
         keys, values = cache.buffer[layer, :, :, : self._end].to("cpu", copy=True)
         tracked = (cache.patches, cache.times, cache.positions)
         patches, times, positions = (each[layer, :, kept].to("cpu", copy=True) for each in tracked)
-        return LayerCopy(keys, values, patches, times, positions)
+        marks = cache.marks[:, layer, :, kept].to("cpu", copy=True)
+        return LayerCopy(keys, values, patches, times, positions, marks)

@@ -18,7 +18,12 @@ def rotate(keys: Tensor, old: Tensor, new: Tensor, frequencies: Tensor) -> Tenso
     """
     by = (new[..., None].float() * frequencies).double()
     by -= (old[..., None].float() * frequencies).double()
-    cos, sin = by.cos().float(), by.sin().float()
+    return turn(keys, by)
+
+
+def turn(keys: Tensor, angles: Tensor) -> Tensor:
+    """`keys` `[..., tokens, head_dim]` turned by `angles` in radians, `[..., head_dim / 2]`."""
+    cos, sin = angles.cos().float(), angles.sin().float()
     first, second = keys.float().chunk(2, dim=-1)
     turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
     return turned.to(keys.dtype)

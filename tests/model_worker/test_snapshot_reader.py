@@ -178,7 +178,7 @@ FORGED: list[tuple[str, dict[str, Any]]] = [
     ("size that the model does not take", {"watching.grid.rows": 3}),
     ("policy 'fifo' is unknown here; known: infinipot_v, recency, tar", {"policy.name": "fifo"}),
     ("has other parameters here", {"policy.parameters": {"sharpness": 0.5}}),
-    ("header cannot be read", {"policy.parameters": {"recent_ratio": 7}}),
+    ("recent_ratio must lie between", {"policy.parameters": {"recent_ratio": 7}}),
     ("header cannot be read", {"timeline.highest": 2**40}),
     ("header cannot be read", {"timeline.origin.position": -4}),
     ("header cannot be read", {"memory.tokens": "many"}),

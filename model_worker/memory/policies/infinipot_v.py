@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.policies.tokens import VisualTokens
 
 _CHUNK = 1 << 18  # numbers scored at once: in a core's cache, yet worth the call
 _TINY = 1e-9  # a zero key has cosine 0 with everything
@@ -27,15 +28,20 @@ class InfiniPotV(CompressionPolicy):
 
     tar_ratio: float = 0.5
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.tar_ratio <= 1:
+            raise ValueError(f"tar_ratio must lie between 0 and 1, not {self.tar_ratio}")
+
     def most_recent_tokens(self, budget: int) -> int:
         """See `CompressionPolicy.most_recent_tokens`."""
         return budget - _value_quota(budget, self.tar_ratio)
 
-    def choose(
-        self, keys: Tensor, values: Tensor, patch_index: Tensor, recent_tokens: int, budget: int
-    ) -> Tensor:
+    def choose(self, tokens: VisualTokens, recent_tokens: int, budget: int) -> Tensor:
         """See `CompressionPolicy.choose`."""
-        return select(keys, values, patch_index, recent_tokens, budget, self.tar_ratio)
+        return select(
+            tokens.keys, tokens.values, tokens.patches, recent_tokens, budget, self.tar_ratio
+        )
 
 
 def select(

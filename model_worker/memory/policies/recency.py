@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.policies.tokens import VisualTokens
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,8 @@ class Recency(CompressionPolicy):
 
     name: ClassVar[str] = "recency"
 
-    def choose(
-        self, keys: Tensor, values: Tensor, patch_index: Tensor, recent_tokens: int, budget: int
-    ) -> Tensor:
+    def choose(self, tokens: VisualTokens, recent_tokens: int, budget: int) -> Tensor:
         """See `CompressionPolicy.choose`."""
-        layers, heads, tokens, _ = keys.shape
-        newest = torch.arange(tokens - budget, tokens, device=keys.device)
+        layers, heads, length, _ = tokens.keys.shape
+        newest = torch.arange(length - budget, length, device=tokens.keys.device)
         return newest.expand(layers, heads, budget)

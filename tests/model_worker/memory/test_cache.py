@@ -12,6 +12,7 @@ from model_worker.memory.cache import BoundedCache, CacheShape
 from model_worker.memory.packed import PackedCache, Segment
 from model_worker.memory.policies import POLICIES, make_policy
 from model_worker.memory.pool import KVPool
+from tests.model_worker.memory.policies.memories import tokens_of
 
 SHAPE = CacheShape(layers=2, kv_heads=3, head_dim=8, prefix=5, budget=24, block=12, scratch=10)
 PATCHES = 4
@@ -90,7 +91,8 @@ def test_keys_and_values_move_together() -> None:
         watch(cache, frame, 0)
     before = cache.visual_keys.clone()
     policy = make_policy("infinipot_v")
-    chosen = policy.choose(before, cache.visual_values, cache.patches[..., :36], 4, 24)
+    tokens = tokens_of(before, cache.visual_values, cache.patches[..., :36])
+    chosen = policy.choose(tokens, 4, 24)
     cache.compress(policy, 4)
     wide = chosen[..., None].expand(-1, -1, -1, SHAPE.head_dim)
     assert torch.equal(cache.visual_keys, before.gather(2, wide))

@@ -5,6 +5,7 @@ implements it: SigLIP tower, two-layer projector, 2x2 pooling, Qwen2 decoder.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -52,9 +53,10 @@ def vocabulary() -> list[str]:
     return [word for word in dict.fromkeys(words) if word not in LATER_WORDS] + [*LATER_WORDS]
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a word; punctuation apart."""
-    pieces = [*SPECIAL, ".", ",", "?", *("\u2581" + word for word in vocabulary())]
+def build_tokenizer(words: Sequence[str] | None = None) -> PreTrainedTokenizerFast:
+    """One token a word, of `vocabulary()` or of `words`; punctuation apart."""
+    words = vocabulary() if words is None else words
+    pieces = [*SPECIAL, ".", ",", "?", *("\u2581" + word for word in words)]
     inner = Tokenizer(WordLevel({p: i for i, p in enumerate(pieces)}, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Punctuation()]

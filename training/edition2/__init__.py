@@ -1,0 +1,1 @@
+"""The second edition of lookback-mini: more objects, several at once, words, photographs, times."""

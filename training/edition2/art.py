@@ -1,0 +1,99 @@
+"""The pictures that scenes are made of: objects in two styles, photographs, lettering.
+
+Needs what `training.edition2.material` fetches; LOOKBACK_MATERIAL names its folder where it is
+not runs/material.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from training.edition2.material import CREDITS, HELD_OUT_PHOTOS
+from training.edition2.world import OBJECT_NAMES, OBJECTS
+from training.render import FONT, Picture
+
+MATERIAL = Path(os.environ.get("LOOKBACK_MATERIAL", "runs/material"))
+STYLES: Final = ("noto", "twemoji")
+_LETTERS: Final = Path("/usr/share/fonts/truetype/dejavu")
+FONTS: Final = (
+    "DejaVuSans-Bold.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSerif-Bold.ttf",
+    "DejaVuSansCondensed-Bold.ttf",
+)  # fmt: skip
+
+Sprite = NDArray[np.float32]
+"""[height, width, RGBA] in 0..1, without an empty border."""
+
+
+def _fetched(path: Path) -> Path:
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is missing: python -m training.edition2.material --out {MATERIAL}"
+        )
+    return path
+
+
+@cache
+def sprite(obj: int, style: int) -> Sprite:
+    """An object (index) in a style (index into STYLES)."""
+    text = OBJECTS[OBJECT_NAMES[obj]]
+    if STYLES[style] == "twemoji":
+        name = "-".join(f"{ord(c):04x}" for c in text) + ".png"
+        picture = Image.open(_fetched(MATERIAL / "twemoji" / name)).convert("RGBA")
+    else:
+        if not FONT.exists():
+            raise FileNotFoundError(f"{FONT} is missing: apt-get install fonts-noto-color-emoji")
+        font = ImageFont.truetype(str(FONT), 109)
+        picture = Image.new("RGBA", (160, 160), (0, 0, 0, 0))
+        ImageDraw.Draw(picture).text((10, 10), text, font=font, embedded_color=True)
+    box = picture.getchannel("A").getbbox()
+    assert box is not None
+    return np.asarray(picture.crop(box), dtype=np.float32) / 255.0
+
+
+@cache
+def photo(number: int) -> Picture:
+    """A photograph, its longer side at most 1,200 pixels: [height, width, RGB]."""
+    path = _fetched(MATERIAL / "photos" / CREDITS[number][0])
+    picture = Image.open(path).convert("RGB")
+    picture.thumbnail((1200, 1200))
+    return np.asarray(picture)
+
+
+def photo_ground(side: int, rng: np.random.Generator, held_out: bool) -> NDArray[np.float32]:
+    """A random part of a photograph: [side, side, RGB] in 0..255."""
+    known = len(CREDITS) - HELD_OUT_PHOTOS
+    number = int(rng.integers(known, len(CREDITS)) if held_out else rng.integers(known))
+    whole = photo(number)
+    height, width = whole.shape[:2]
+    size = int(rng.uniform(0.25, 0.95) * min(height, width))
+    y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+    part = whole[y : y + size, x : x + size]
+    if rng.random() < 0.5:
+        part = part[:, ::-1]
+    small = cv2.resize(np.ascontiguousarray(part), (side, side), interpolation=cv2.INTER_AREA)
+    return small.astype(np.float32) * np.float32(rng.uniform(0.75, 1.15))
+
+
+@cache
+def _font(number: int, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(_LETTERS / FONTS[number]), size)
+
+
+def lettering(text: str, font: int, dark: bool, plate: bool) -> Sprite:
+    """A word or a digit in capitals, outlined or on a plate, 64 pixels high letters."""
+    box = _font(font, 64).getbbox(text.upper(), stroke_width=6)
+    left, top, right, bottom = (int(edge) for edge in box)
+    ink, paper = ((15, 15, 15), (245, 245, 245)) if dark else ((250, 250, 250), (15, 15, 15))
+    fill = (*paper, 255) if plate else (0, 0, 0, 0)
+    picture = Image.new("RGBA", (right - left + 24, bottom - top + 24), fill)
+    ImageDraw.Draw(picture).text(
+        (12 - left, 12 - top), text.upper(), font=_font(font, 64), fill=ink,
+        stroke_width=6, stroke_fill=paper,
+    )  # fmt: skip
+    return np.asarray(picture, dtype=np.float32) / 255.0

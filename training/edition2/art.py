@@ -85,6 +85,7 @@ def _font(number: int, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(_LETTERS / FONTS[number]), size)
 
 
+@cache
 def lettering(text: str, font: int, dark: bool, plate: bool) -> Sprite:
     """A word or a digit in capitals, outlined or on a plate, 64 pixels high letters."""
     box = _font(font, 64).getbbox(text.upper(), stroke_width=6)

@@ -171,6 +171,9 @@ def main() -> None:
     torch.manual_seed(args.seed)
     model = begin(args.begin)
     core, stage = model.model, Stage0(model)
+    if args.bf16:
+        # Fused attention over 36 patches is slower in bfloat16 than its products one by one.
+        core.vision_tower.config._attn_implementation = "eager"
     named = nn.ModuleDict(
         {
             "tower": core.vision_tower, "projector": core.multi_modal_projector,

@@ -2,24 +2,19 @@
 
 import asyncio
 import os
-import re
 import sys
 from json import dumps
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
 import lookback_files
-from lookback import keys, snapshots
+from lookback import eval_command, keys, snapshots
+from lookback.fail import UNREADABLE, fail, said
 from lookback.flags import BROKER, LISTEN, MODEL, takes
 from lookback.part import EXIT_UNUSABLE
 from lookback.settings import ServeSettings
-
-UNREADABLE = (ValidationError, SettingsError)
-SECRETS = ("broker_url", "ice_servers", "token_secret", "turn_secret")
 
 app = typer.Typer(
     help="Ask a live camera about anything it has seen, in memory that never grows.",
@@ -36,24 +31,7 @@ SAMPLE = lookback_files.SAMPLES / "objects.mp4"
 
 app.add_typer(keys.app, name="keys")
 app.add_typer(snapshots.app, name="session")
-
-
-def _fail(message: str, status: int = 1) -> NoReturn:
-    typer.echo(f"lookback: {message}", err=True)
-    raise typer.Exit(status)
-
-
-def _said(error: ValidationError | SettingsError) -> str:
-    if isinstance(error, SettingsError):
-        # It is about a value that should be JSON; what else it knows may be secret.
-        named = re.search(r'field "(\w+)"', str(error))
-        return f"LOOKBACK_{named[1].upper() if named else '*'} is no JSON."
-    lines = []
-    for fault in error.errors():
-        name = f"LOOKBACK_{'_'.join(map(str, fault['loc'])).upper()}"
-        shown = "" if fault["loc"][:1] and fault["loc"][0] in SECRETS else f"={fault['input']!r}"
-        lines.append(f"{name}{shown}: {fault['msg']}")
-    return "a setting cannot be used. " + "; ".join(lines)
+app.command("eval")(eval_command.evaluate)
 
 
 @app.command()
@@ -71,9 +49,9 @@ def serve() -> None:
         if access.api_keys_file is not None:
             read(access.api_keys_file)  # before anything is started
     except UNREADABLE as error:
-        _fail(_said(error), 2)
+        fail(said(error), 2)
     except (ExposedError, KeysError) as error:
-        _fail(str(error), EXIT_UNUSABLE)
+        fail(str(error), EXIT_UNUSABLE)
     raise typer.Exit(asyncio.run(run(settings)))
 
 
@@ -88,11 +66,11 @@ def gateway() -> None:
     try:
         run(GatewaySettings())
     except UNREADABLE as error:
-        _fail(_said(error), EXIT_UNUSABLE)
+        fail(said(error), EXIT_UNUSABLE)
     except BrokerError as error:
-        _fail(str(error))
+        fail(str(error))
     except GatewayError as error:
-        _fail(str(error), EXIT_UNUSABLE)
+        fail(str(error), EXIT_UNUSABLE)
 
 
 @app.command()
@@ -105,7 +83,7 @@ def worker() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "transformers"):
             raise
-        _fail(
+        fail(
             f"there is no {error.name} here: install lookback whole, or take a worker's image.",
             EXIT_UNUSABLE,
         )
@@ -113,7 +91,7 @@ def worker() -> None:
     try:
         settings = WorkerSettings()
     except UNREADABLE as error:
-        _fail(_said(error), EXIT_UNUSABLE)
+        fail(said(error), EXIT_UNUSABLE)
     status = run(settings)
     sys.stderr.flush()
     os._exit(status)  # torch's own threads need not be waited for
@@ -155,9 +133,9 @@ def ask(
             )
         )
     except UNREADABLE as error:
-        _fail(_said(error), 2)
+        fail(said(error), 2)
     except AskError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @app.command()
@@ -180,7 +158,7 @@ def demo(
     try:
         passed = asyncio.run(play(clip, json_wanted=json))
     except DemoError as error:
-        _fail(str(error))
+        fail(str(error))
     raise typer.Exit(0 if passed else 1)
 
 
@@ -215,9 +193,9 @@ def status(
         else:
             watch(there, key, every, Console())
     except UNREADABLE as error:
-        _fail(_said(error), 2)
+        fail(said(error), 2)
     except StatusError as error:
-        _fail(str(error))
+        fail(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
@@ -247,9 +225,9 @@ def models(
             model or [], budget=budget, fps=fps, dtype=dtype, revision=revision, json_wanted=json
         )
     except ModelError as error:
-        _fail(str(error))
+        fail(str(error))
     except ValueError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
 
 
 @app.command()
@@ -266,7 +244,10 @@ def bench(
         ),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Of `soak`: how long; 30 by default.")
+        str | None,
+        typer.Option(
+            help="Of `soak`: how long; 30 by default. Of `recall`: lengths of streams, as 1,5."
+        ),
     ] = None,
     steps: Annotated[
         str | None, typer.Option(help="Of `load`: numbers of clients, as 4,8,16.")
@@ -281,6 +262,39 @@ def bench(
     simulate: Annotated[
         bool, typer.Option("--simulate", help="Of `load`: workers that sleep, not compute.")
     ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Of `recall`: a part of it, in five minutes.")
+    ] = False,
+    policies: Annotated[
+        str | None, typer.Option(help="Of `recall`: which, as infinipot_v,recency.")
+    ] = None,
+    budgets: Annotated[
+        str | None, typer.Option(help="Of `recall`: shares of the stream's tokens, as full,1/8.")
+    ] = None,
+    scenarios: Annotated[
+        str | None, typer.Option(help="Of `recall`: which, as busy,quiet.")
+    ] = None,
+    streams: Annotated[
+        int | None, typer.Option(help="Of `recall`: how many of each scenario and length.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A checkpoint's folder or hub id; lookback-mini by default.")
+    ] = None,
+    positions: Annotated[
+        str | None, typer.Option(help="Of `recall`: native or compact; the model's by default.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of `recall`: of streams and questions.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="Of `recall`: the JSON file; beside it the plots, and the finished parts, from "
+            "which the same command goes on. runs/recall/recall.json by default."
+        ),
+    ] = None,
+    art: Annotated[
+        str | None, typer.Option(help="Of `recall`: openmoji adds streams in an unseen style.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Of `recall`: processes.")] = None,
     json: Json = False,
 ) -> None:
     """Run a benchmark. It reports; it does not pass or fail."""
@@ -289,10 +303,31 @@ def bench(
     options = {
         "hours": hours,
         "seconds": seconds,
-        "minutes": minutes,
+        "minutes": _minutes(name, minutes),
         "steps": steps,
         "think": think,
         "workers": workers,
         "simulate": simulate or None,
+        "quick": quick or None,
+        "policies": policies,
+        "budgets": budgets,
+        "scenarios": scenarios,
+        "streams": streams,
+        "model": model,
+        "positions": positions,
+        "seed": seed,
+        "out": out,
+        "art": art,
+        "jobs": jobs,
     }
     raise typer.Exit(measure(name, json_wanted=json, options=options))
+
+
+def _minutes(benchmark: str, given: str | None) -> float | str | None:
+    """One number; of `recall` also several with commas between them."""
+    try:
+        return None if given is None else float(given)
+    except ValueError:
+        if benchmark != "recall":
+            _fail(f"--minutes must be a number, not {given!r}", 2)
+        return given

@@ -329,5 +329,5 @@ def _minutes(benchmark: str, given: str | None) -> float | str | None:
         return None if given is None else float(given)
     except ValueError:
         if benchmark != "recall":
-            _fail(f"--minutes must be a number, not {given!r}", 2)
+            fail(f"--minutes must be a number, not {given!r}", 2)
         return given

@@ -43,6 +43,13 @@ def connect(url: str, *, wait_seconds: float = 5.0) -> "redis.Redis":
         time.sleep(0.1)
 
 
+def hasty(url: str, seconds: float) -> "redis.Redis":
+    """A client whose calls take so long at most: for what is rather left out than waited for. It
+    connects with its first call. Raises BrokerError when the URL is malformed."""
+    client: redis.Redis = _made(redis.Redis, Retry, url, seconds, retries=0)
+    return client
+
+
 async def connect_async(url: str, *, wait_seconds: float = 5.0) -> "redis.asyncio.Redis":
     """As `connect`, for asyncio."""
     client = _made(redis.asyncio.Redis, AsyncRetry, url)
@@ -66,7 +73,9 @@ def shown(url: str) -> str:
     return parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
-def _made(client: Any, retry: Any, url: str) -> Any:
+def _made(
+    client: Any, retry: Any, url: str, seconds: float = SOCKET_SECONDS, retries: int = _RETRIES
+) -> Any:
     if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
         raise BrokerError(
             f"The broker's address {shown(url)!r} is none: write redis://host:6379, "
@@ -75,11 +84,11 @@ def _made(client: Any, retry: Any, url: str) -> Any:
     try:
         return client.from_url(
             url,
-            socket_timeout=SOCKET_SECONDS,
-            socket_connect_timeout=3.0,
+            socket_timeout=seconds,
+            socket_connect_timeout=min(seconds, 3.0),
             health_check_interval=30,
             protocol=2,  # pinned, because the shape of XREAD's reply depends on it
-            retry=retry(ExponentialBackoff(cap=0.5, base=0.05), _RETRIES, (ConnectionError,)),
+            retry=retry(ExponentialBackoff(cap=0.5, base=0.05), retries, (ConnectionError,)),
         )
     except ValueError as error:
         raise BrokerError(f"The broker's address {shown(url)!r} is malformed: {error}") from error

@@ -13,6 +13,8 @@
 | `lookback:events:{session}` | stream, exact MAXLEN, TTL | worker | what its clients hear |
 | `lookback:owner:{session}` | string, TTL | worker | the lease: worker and fencing token |
 | `lookback:fence:{session}` | counter, TTL | worker | how often the session has had an owner |
+| `lookback:former:{session}` | hash, TTL | worker | who had it and is not heard of |
+| `lookback:hand:{worker}` | string, TTL | worker | the suspected session that it works on now |
 | `lookback:snapshot:{session}` | string, TTL | worker | its memory, written from time to time |
 | `lookback:file:{channel}` | list, TTL | both | a few pieces of a snapshot that is on its way |
 | `lookback:worker:{worker}` | string, TTL | worker | its card |
@@ -46,6 +48,8 @@ LEASE_SECONDS: Final = 4.0
 """An owner renews its lease four times as often."""
 FENCE_TTL_SECONDS: Final = 86_400
 RECORD_TTL_SECONDS: Final = 3600
+DEATHS_SECONDS: Final = 600
+"""For so long it counts that a session's worker died."""
 WORKERS: Final = "lookback:worker:*"
 
 
@@ -79,6 +83,14 @@ def owner(session: str) -> str:
 
 def fence(session: str) -> str:
     return f"lookback:fence:{session}"
+
+
+def former(session: str) -> str:
+    return f"lookback:former:{session}"
+
+
+def hand(worker: str) -> str:
+    return f"lookback:hand:{worker}"
 
 
 def snapshot(session: str) -> str:

@@ -64,10 +64,10 @@ class SessionRefused(msgspec.Struct, frozen=True, tag="session.refused"):
 
 
 class SessionClosed(msgspec.Struct, frozen=True, tag="session.closed"):
-    """The memory is gone."""
+    """The memory is gone. `crashed`: given up, since its workers died."""
 
     session: str
-    reason: Literal["closed", "abandoned", "failed"]
+    reason: Literal["closed", "abandoned", "failed", "crashed"]
     message: str = ""
 
 

@@ -8,9 +8,11 @@ from typing import Final
 import msgspec
 
 from messages.codec import ToGateway
+from messages.keys import DEATHS_SECONDS
 from messages.sessions import OpenSession, SessionMoved, SessionOpened, SessionRefused
 from model_worker.admission import Admission
 from model_worker.engine import Engine
+from model_worker.hand import Hand
 from model_worker.mailbox import Import, Resume
 from model_worker.memory.container import SnapshotError
 from model_worker.seat import shown
@@ -26,6 +28,9 @@ _LOST: Final = (
     "The worker that held this session stopped, and what it had seen is lost: the memory begins "
     "anew."
 )
+APART_SECONDS: Final = 60.0
+"""For so long after a worker's death its sessions are served apart; after a second one for as long
+as deaths count."""
 _RESTORED: Final = "Another worker goes on with the memory"
 
 
@@ -38,6 +43,7 @@ class Arrivals:
         emit: Callable[[ToGateway], None],
         admission: Admission,
         seats: Seats,
+        hand: Hand,
         *,
         name: str,
         budget_tokens: int,
@@ -48,6 +54,7 @@ class Arrivals:
         self._emit = emit
         self._admission = admission
         self._seats = seats
+        self._hand = hand
         self._name = name
         self._budget_tokens = budget_tokens
         self._policy = policy
@@ -59,7 +66,8 @@ class Arrivals:
             case OpenSession():
                 self._open(mail)
             case Resume():
-                self._resume(mail)
+                with self._hand.holding(mail.session if mail.deaths else None):
+                    self._resume(mail)
             case Import():
                 self._import(mail)
 
@@ -73,6 +81,9 @@ class Arrivals:
         seat = self._seats.get(mail.session)
         if seat is None:
             return
+        if mail.deaths:
+            apart = APART_SECONDS if mail.deaths == 1 else DEATHS_SECONDS
+            seat.apart_until = time.monotonic() + apart
         moved = SessionMoved(mail.session, self._name, False, None, False, _LOST)
         if snapshot is not None and not problem:
             notes = snapshot.header.notes

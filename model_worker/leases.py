@@ -20,6 +20,10 @@ from model_worker import scripts
 ABANDONED_SECONDS: Final = 14.0
 """How long the gateway's sign of life may be gone; its own TTL comes on top. It may be cut off, or
 its clients on their way to another gateway."""
+DEADLY: Final = 2
+"""So many workers may die in a row with a session, where the last of them worked on it alone."""
+MOST_DEATHS: Final = 5
+"""So many may die whatever they worked on."""
 _LEASE: Final = int(1000 * keys.LEASE_SECONDS)
 
 
@@ -27,7 +31,8 @@ _LEASE: Final = int(1000 * keys.LEASE_SECONDS)
 class Lease:
     """A session that is held. `fence` is its fencing token, 1 for its first owner; `kv_bytes` what
     it takes; `turn` its place in the queue; `inbox_from` and `frames_from` are stream ids after
-    which it is read."""
+    which it is read. `deaths`: how many workers died lately while they had it; `alone`: the last
+    of them while it worked on this session and on no other."""
 
     session: str
     worker: str
@@ -37,6 +42,8 @@ class Lease:
     turn: float = 0.0
     inbox_from: bytes = b"0"
     frames_from: bytes = b"0"
+    deaths: int = 0
+    alone: bool = False
     handing_over: bool = field(default=False)
     """Whether nothing is read for it any more, since its next owner is going to."""
 
@@ -44,6 +51,11 @@ class Lease:
     def value(self) -> str:
         """As it stands on the broker."""
         return f"{self.worker} {self.fence}"
+
+    @property
+    def deadly(self) -> bool:
+        """Whether the session is to be given up, or it takes one worker after the other."""
+        return (self.alone and self.deaths >= DEADLY) or self.deaths >= MOST_DEATHS
 
 
 class Leases:
@@ -94,29 +106,39 @@ class Leases:
     ) -> Lease | Literal["gone", "another's"]:
         """Take a session from the queue, unless it is gone, or (give_way) a worker with more free
         bytes is to have it."""
-        fence = int(
-            self._claim(
-                keys=[
-                    keys.QUEUE,
-                    keys.owner(session),
-                    keys.fence(session),
-                    keys.alive(session),
-                    keys.FREE,
-                ],
-                args=[
-                    session,
-                    self._worker,
-                    keys.worker(""),
-                    _LEASE,
-                    keys.FENCE_TTL_SECONDS,
-                    int(give_way),
-                ],
-            )
+        fence, deaths, alone = self._claim(
+            keys=[
+                keys.QUEUE,
+                keys.owner(session),
+                keys.fence(session),
+                keys.alive(session),
+                keys.FREE,
+                keys.former(session),
+            ],
+            args=[
+                session,
+                self._worker,
+                keys.worker(""),
+                _LEASE,
+                keys.FENCE_TTL_SECONDS,
+                int(give_way),
+                keys.hand(""),
+                keys.DEATHS_SECONDS,
+            ],
         )
         if fence <= 0:
             return "gone" if fence == 0 else "another's"
         kept_alive_at = time.monotonic() + keys.ALIVE_TTL_SECONDS
-        lease = Lease(session, self._worker, fence, kv_bytes, kept_alive_at, turn)
+        lease = Lease(
+            session,
+            self._worker,
+            fence,
+            kv_bytes,
+            kept_alive_at,
+            turn,
+            deaths=deaths,
+            alone=bool(alone),
+        )
         with self._lock:
             self._held[session] = lease
         return lease
@@ -125,6 +147,10 @@ class Leases:
         """The session has ended here."""
         with self._lock:
             self._held.pop(session, None)
+
+    def survived(self, session: str) -> None:
+        """The session was lost, but not by this worker's death."""
+        self._client.hdel(keys.former(session), self._worker)
 
     # What a pipe is given comes back as 0 where the lease is lost, and 1 otherwise.
 
@@ -145,7 +171,7 @@ class Leases:
     def release(self, pipe: Any, lease: Lease) -> None:
         """Put on the pipe the end of a session: its keys go."""
         session = lease.session
-        ended = (keys.frames, keys.inbox, keys.session, keys.snapshot)
+        ended = (keys.frames, keys.inbox, keys.session, keys.snapshot, keys.former)
         self._release(
             keys=[*_held_keys(lease), *(key(session) for key in ended)],
             args=_held_args(lease),
@@ -154,8 +180,9 @@ class Leases:
 
     def give_back(self, pipe: Any, lease: Lease, turn: float) -> None:
         """Put on the pipe that a session waits for a worker again."""
-        args = [*_held_args(lease), turn]
-        self._hand_over(keys=_held_keys(lease), args=args, client=pipe)
+        args = [*_held_args(lease), turn, self._worker]
+        former = keys.former(lease.session)
+        self._hand_over(keys=[*_held_keys(lease), former], args=args, client=pipe)
 
     def renew(self, card: WorkerCard) -> tuple[list[str], list[str]]:
         """Say that the worker lives, and what it holds. The sessions that nobody keeps alive, and

@@ -34,11 +34,12 @@ class Lost:
 @dataclass(frozen=True)
 class Resume:
     """A session that another worker had; `snapshot` is its memory as it was written last, and
-    `problem` says why there is none."""
+    `problem` says why there is none. `deaths`: how many workers died lately while they had it."""
 
     wanted: OpenSession
     snapshot: SnapshotReader | None
     problem: str = ""
+    deaths: int = 0
 
     @property
     def session(self) -> str:

@@ -9,8 +9,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from messages import keys
-from messages.codec import MalformedMessage, decode_frame, decode_to_worker
-from messages.sessions import OpenSession, SessionRecord
+from messages.codec import MalformedMessage, ToGateway, decode_frame, decode_to_worker
+from messages.sessions import OpenSession, SessionClosed, SessionRecord
+from model_worker.hand import Hand
 from model_worker.importer import Importer
 from model_worker.leases import Lease, Leases
 from model_worker.line import Line
@@ -24,11 +25,16 @@ from model_worker.store import StoreError
 log = logging.getLogger(__name__)
 
 READ_MILLISECONDS: Final = 500
+_CRASHED: Final = (
+    "This session ended {} workers in a row and was closed: the process of each stopped while it "
+    "had the session. What it was shown or asked last is the likeliest cause; the workers' logs "
+    "may say more. Begin a new session."
+)
 
 
 class Reader:
     """Fills the mailbox. snapshot: a session's memory as it was last written, where it was; may
-    raise StoreError."""
+    raise StoreError. emit: takes what a session's clients are to hear."""
 
     def __init__(
         self,
@@ -37,12 +43,16 @@ class Reader:
         line: Line,
         mailbox: Mailbox,
         snapshot: Callable[[str], bytes | None],
+        emit: Callable[[ToGateway], None],
+        hand: Hand,
     ) -> None:
         self._client = client
         self._leases = leases
         self._line = line
         self._mailbox = mailbox
         self._snapshot = snapshot
+        self._emit = emit
+        self._hand = hand
         self._importer = Importer(client, mailbox)
         self._woken_at = _newest(client, keys.WAKE)
 
@@ -59,12 +69,19 @@ class Reader:
                 stopping.wait(outage.seconds(error))
 
     def _take(self, lease: Lease, record: SessionRecord) -> None:
-        if record.opened is not None:
+        if lease.deadly:
+            self._give_up(lease)
+        elif record.opened is not None:
             self._resume(lease, record.wanted)
         elif record.imported is not None:
             self._importer.fetch(record.wanted, record.imported)
         else:
             self._mailbox.put(record.wanted)
+
+    def _give_up(self, lease: Lease) -> None:
+        """It ends here, before it ends this worker, too."""
+        log.error("session %.8s ended %d workers: it is closed", lease.session, lease.deaths)
+        self._emit(SessionClosed(lease.session, "crashed", _CRASHED.format(lease.deaths)))
 
     def _resume(self, lease: Lease, wanted: OpenSession) -> None:
         """Where the last owner has said until where it read the orders, they are read from there
@@ -72,7 +89,8 @@ class Reader:
         problem, snapshot = "", None
         try:
             data = self._snapshot(lease.session)
-            snapshot = None if data is None else SnapshotReader(data)
+            with self._hand.holding(lease.session if lease.deaths else None):
+                snapshot = None if data is None else SnapshotReader(data)
         except (StoreError, SnapshotError) as error:
             problem = str(error)
             log.warning("session %.8s: its snapshot cannot be used: %s", lease.session, error)
@@ -81,7 +99,7 @@ class Reader:
             lease.inbox_from = read_to.encode()
         else:
             lease.inbox_from = _newest(self._client, keys.inbox(lease.session))
-        self._mailbox.put(Resume(wanted, snapshot, problem))
+        self._mailbox.put(Resume(wanted, snapshot, problem, lease.deaths))
 
     def _read(self) -> None:
         followed: dict[str, Lease] = {}

@@ -20,6 +20,7 @@ from messages.sessions import CloseSession, OpenSession
 from model_worker.admission import Admission
 from model_worker.arrivals import Arrivals
 from model_worker.engine import Engine
+from model_worker.hand import Hand
 from model_worker.mailbox import Abandon, Import, Lost, Mail, Resume
 from model_worker.metrics import Now, WorkerMetrics
 from model_worker.saving import Saving
@@ -54,6 +55,7 @@ class Runner:
         max_batch: int = 16,
         max_answers: int = 16,
         saving: Saving | None = None,
+        hand: Hand | None = None,
         metrics: WorkerMetrics | None = None,
         tracer: Tracer | None = None,
     ) -> None:
@@ -61,6 +63,7 @@ class Runner:
         most, and `max_answers` answers are written at a time; more wait by their age."""
         self._engine = engine
         self._saving = saving or Saving(engine)
+        self._hand = hand or Hand()
         self._metrics = metrics or WorkerMetrics(engine.name)
         self._hear = emit
         self._usual_bytes = engine.session_bytes(budget_tokens)
@@ -71,6 +74,7 @@ class Runner:
             self._seats,
             scheduler,
             self._emit,
+            self._hand,
             max_batch=max_batch,
             metrics=self._metrics,
             traces=Traces(tracer, name, engine.name),
@@ -80,6 +84,7 @@ class Runner:
             self._emit,
             admission,
             self._seats,
+            self._hand,
             name=name,
             budget_tokens=budget_tokens,
             policy=policy,
@@ -208,7 +213,7 @@ class Runner:
         """One memory at a time, of which the latest snapshot is too old."""
         unsaved = self._saving.due(self._seats)
         if unsaved is not None:
-            with self._seats.alone(unsaved):
+            with self._seats.alone(unsaved), self._hand.holding(unsaved.suspect):
                 self._saving.save(unsaved)
 
     def leave(self, inbox: Callable[[str], str] = lambda session: "0") -> list[str]:

@@ -142,6 +142,14 @@ class Turn:
     def __bool__(self) -> bool:
         return bool(self.answering or self.watch)
 
+    def of(self, theirs: Callable[[str], bool]) -> "Turn":
+        """What of it is for these sessions."""
+        return Turn(
+            tuple(session for session in self.decode if theirs(session)),
+            self.prefill if self.prefill is not None and theirs(self.prefill) else None,
+            tuple(each for each in self.watch if theirs(each[0])),
+        )
+
 
 class Scheduler:
     """The lanes of all sessions, and the next turn. At most `max_answers` are written at once."""

@@ -85,6 +85,13 @@ class Seat:
     saved: tuple[int, int] | None = None
     """What the latest snapshot holds: frames seen, and turns."""
     saved_at: float = 0.0
+    apart_until: float = 0.0
+    """Until then (rising clock) its work is done apart from that of others: see `hand`."""
+
+    @property
+    def suspect(self) -> str | None:
+        """The session, where its work is done apart."""
+        return self.lane.session if time.monotonic() < self.apart_until else None
 
     @property
     def progress(self) -> tuple[int, int]:

@@ -23,7 +23,7 @@ import transformers
 from redis import Redis
 from redis.exceptions import RedisError
 
-from broker.connection import BrokerError, connect
+from broker.connection import BrokerError, connect, hasty
 from messages.codec import ToGateway
 from messages.sessions import OpenSession
 from messages.workers import PROTOCOL, WorkerCard
@@ -32,6 +32,7 @@ from model_worker.decoding import Sampling
 from model_worker.engine import Engine, ModelError
 from model_worker.exporter import Exporter
 from model_worker.exposition import Exposition
+from model_worker.hand import HASTY_SECONDS, Hand
 from model_worker.keeper import Keeper
 from model_worker.leases import Leases
 from model_worker.line import Line
@@ -142,12 +143,15 @@ class Service:
         )
         self._keeper = _keeper(settings.snapshots, client, self._leases, self.metrics)
         kept = self._keeper
+        hand = Hand(hasty(settings.broker_url, HASTY_SECONDS), self._card.worker)
         self._reader = Reader(
             client,
             self._leases,
             self._line,
             self._mailbox,
             kept.read if kept else lambda session: None,
+            self._emit,
+            hand,
         )
         self._writer = Writer(
             client,
@@ -173,6 +177,7 @@ class Service:
                 seconds=settings.snapshot_seconds,
                 option=settings.snapshot_option,
             ),
+            hand=hand,
             metrics=self.metrics,
             tracer=tracer,
         )
@@ -293,6 +298,10 @@ class Service:
     def _lost(self, session: str) -> None:
         self.metrics.lease_losses.inc()
         self._mailbox.put_now(Lost(session))
+        try:
+            self._leases.survived(session)
+        except RedisError as error:  # its card says so, too
+            log.warning("the broker does not know that this worker lives: %s", error)
 
     # -- any thread -----------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Final
 from messages.codec import ToGateway
 from messages.keys import RING
 from model_worker.engine import Engine
+from model_worker.hand import Hand
 from model_worker.metrics import WorkerMetrics
 from model_worker.pace import Pace
 from model_worker.replies import Replies
@@ -32,6 +33,7 @@ class Turns:
         seats: Seats,
         scheduler: Scheduler,
         emit: Callable[[ToGateway], None],
+        hand: Hand,
         *,
         max_batch: int,
         metrics: WorkerMetrics,
@@ -41,6 +43,7 @@ class Turns:
         self._seats = seats
         self._scheduler = scheduler
         self._emit = emit
+        self._hand = hand
         self._pace = Pace(max_batch)
         self._metrics = metrics
         self._traces = traces
@@ -60,14 +63,33 @@ class Turns:
         return bool(self._half_seen or self._next())
 
     def take(self) -> bool:
-        """One turn, of all sessions together; false where there was nothing to do."""
-        began = time.monotonic()
+        """One turn, of all sessions together but for suspected ones, each of which is by itself;
+        false where there was nothing to do."""
         turn = self._next()
+        half_seen, self._half_seen = self._half_seen, []
+        suspects = {seat.suspect for seat in self._seats} - {None}
+        if not suspects:
+            return self._work(turn, half_seen)
+        worked = False
+        for group in (None, *sorted(suspects, key=str)):
+
+            def ours(session: str, group: str | None = group) -> bool:
+                return session == group if group else session not in suspects
+
+            part = turn.of(ours)
+            rest = [each for each in half_seen if ours(each[0].lane.session)]
+            if part or rest:
+                with self._hand.holding(group):
+                    worked |= self._work(part, rest)
+        return worked
+
+    def _work(self, turn: Turn, intakes: list[tuple[Seat, Intake]]) -> bool:
+        """intakes: those whose frames have passed the vision tower."""
+        began = time.monotonic()
         replies = list(self._answers(turn))
         fresh = list(self._intakes(turn))
-        intakes, self._half_seen = self._half_seen, []
         if replies:  # words come between the vision tower and the decoder
-            self._half_seen = self._see(fresh)
+            self._half_seen += self._see(fresh)
         else:
             intakes += fresh
         planned: list[tuple[Seat, Work, Reply | Intake]] = [

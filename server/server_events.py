@@ -155,6 +155,7 @@ class SessionClosed(Told, tag="lookback.session.closed"):
         "worker_lost",
         "abandoned",
         "failed",
+        "crashed",
         "key_revoked",
     ]
     message: str

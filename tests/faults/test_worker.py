@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lookback_client import AnswerFailed
+from messages import keys
 from tests.faults.figures import Figures
 from tests.faults.part import Gateway, Part
 from tests.faults.service import Service, service
@@ -146,6 +147,8 @@ async def test_a_stopped_worker_has_lost_its_sessions(pairs: list[Pair], figures
                 while (card := pair.service.card(stopped)) is None or card.sessions:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             assert answer.text == said
+            former = pair.service.broker.client.hkeys(keys.former(victim.id))
+            assert len(former) == 1, "it has said that it did not die"
             assert not [e for _, e in victim.told[told:] if e.get("response_id") == answer.id]
             assert pair.of(victim) is not stopped
             assert (await victim.ask("still there")).status == "incomplete"

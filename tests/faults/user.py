@@ -22,6 +22,8 @@ class User:
         self.told: list[tuple[float, dict[str, Any]]] = []
         self.lost: LookbackError | None = None
         """Why the session ended."""
+        self.white = False
+        """Whether the camera sees nothing but white."""
         self._heard = asyncio.Event()
 
     async def listen(self) -> None:
@@ -96,11 +98,12 @@ class User:
         return time.monotonic() - since
 
 
-async def _pictures() -> AsyncIterator[Any]:
-    """Noise, 32x32, ten a second."""
+async def _pictures(made: "User") -> AsyncIterator[Any]:
+    """Noise, 32x32, ten a second; white where that is wanted."""
     random = np.random.default_rng()
     while True:
-        yield random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        noise = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        yield np.full_like(noise, 255) if made.white else noise
         await asyncio.sleep(0.1)
 
 
@@ -112,7 +115,7 @@ async def user(url: str, *, seen: int = 3, **wanted: Any) -> AsyncIterator[User]
         listening = asyncio.create_task(made.listen())
         await asyncio.sleep(0)
         try:
-            await session.publish(_pictures())
+            await session.publish(_pictures(made))
             if seen:
                 await made.until(
                     "lookback.memory.updated", lambda e: e["memory"]["frames_seen"] >= seen

@@ -215,3 +215,98 @@ def test_a_lease_runs_out_by_itself(client: "Redis", monkeypatch: pytest.MonkeyP
     held(Leases(client, "one"), "s")
     time.sleep(0.1)
     assert not client.exists(keys.owner("s"))
+
+
+def dead(client: "Redis", worker: str, session: str, *, alone: bool = False) -> Lease:
+    """A worker takes a session that waits, and dies with it: its lease."""
+    waiting(client, session)
+    lease = held(Leases(client, worker), session)
+    client.delete(keys.owner(session))  # it ran out
+    if alone:
+        client.set(keys.hand(worker), session)
+    return lease
+
+
+def test_workers_that_died_with_a_session_are_counted(client: "Redis") -> None:
+    assert (dead(client, "one", "s").deaths, dead(client, "two", "s").deaths) == (0, 1)
+    waiting(client, "s", "t")
+    third = Leases(client, "three")
+    lease = held(third, "s")
+    assert (lease.deaths, lease.alone, lease.deadly) == (2, False, False)
+    assert held(third, "t").deaths == 0
+
+
+def test_a_session_that_was_worked_on_alone_when_a_second_worker_died_is_deadly(
+    client: "Redis",
+) -> None:
+    first = dead(client, "one", "s", alone=True)
+    assert not first.deadly
+    second = dead(client, "two", "s", alone=True)
+    assert (second.deaths, second.alone, second.deadly) == (1, True, False), "one death is chance"
+    waiting(client, "s")
+    lease = held(Leases(client, "three"), "s")
+    assert (lease.deaths, lease.alone, lease.deadly) == (2, True, True)
+
+
+def test_what_a_worker_had_beside_the_deadly_session_is_not_deadly(client: "Redis") -> None:
+    for worker in ("one", "two"):
+        dead(client, worker, "s", alone=True)
+        dead(client, worker, "t")
+    waiting(client, "s", "t")
+    third = Leases(client, "three")
+    assert (held(third, "s").deadly, held(third, "t").deadly) == (True, False)
+
+
+def test_a_session_that_is_always_there_when_workers_die_is_deadly(client: "Redis") -> None:
+    for place in range(leases.MOST_DEATHS):
+        assert not dead(client, f"w{place}", "s").deadly
+    assert dead(client, "last", "s").deadly
+
+
+def test_a_worker_that_gives_a_session_back_has_not_died_with_it(client: "Redis") -> None:
+    waiting(client, "s")
+    one = Leases(client, "one")
+    lease = held(one, "s")
+    pipe = client.pipeline(transaction=False)
+    one.give_back(pipe, lease, 0.0)
+    assert pipe.execute() == [1]
+    assert held(Leases(client, "two"), "s").deaths == 0
+
+
+def test_a_worker_that_was_only_stopped_or_cut_off_has_not_died(client: "Redis") -> None:
+    one, two, three = (Leases(client, name) for name in ("one", "two", "three"))
+    waiting(client, "s")
+    held(one, "s")
+    client.delete(keys.owner("s"))
+    client.set(keys.hand("one"), "s")
+    waiting(client, "s")
+    assert held(two, "s").deaths == 1
+    one.survived("s")  # it goes on
+    client.delete(keys.owner("s"))
+    two.renew(card("two"))  # lives, though its lease was taken from it
+    client.delete(keys.owner("s"))
+    waiting(client, "s")
+    assert held(three, "s").deaths == 0
+
+
+def test_a_death_counts_for_some_minutes(client: "Redis") -> None:
+    dead(client, "one", "s")
+    dead(client, "two", "s")
+    client.hincrby(keys.former("s"), "one", -keys.DEATHS_SECONDS - 1)
+    waiting(client, "s")
+    assert held(Leases(client, "three"), "s").deaths == 1
+    # The broker's clock was set back: nobody knows when that was.
+    client.hincrby(keys.former("s"), "two", 3600)
+    client.delete(keys.owner("s"))
+    waiting(client, "s")
+    assert held(Leases(client, "four"), "s").deaths == 1
+
+
+def test_the_dead_are_forgotten_with_the_session(client: "Redis") -> None:
+    dead(client, "one", "s")
+    waiting(client, "s")
+    two = Leases(client, "two")
+    pipe = client.pipeline(transaction=False)
+    two.release(pipe, held(two, "s"))
+    assert pipe.execute() == [1]
+    assert not client.exists(keys.former("s"))

@@ -218,3 +218,10 @@ def test_no_session_waits_longer_than_one_that_came_later(
     left = [waiting.since for lane in made for waiting in lane.frames]
     assert len(taken) == min(count, sum(map(len, arrivals)))
     assert not taken or not left or max(taken) <= min(left)
+
+
+def test_what_a_turn_has_for_some_sessions() -> None:
+    turn = Turn(decode=("a", "b"), prefill="c", watch=(("a", 2), ("d", 1)))
+    assert turn.of(lambda session: session == "a") == Turn(("a",), None, (("a", 2),))
+    assert turn.of(lambda session: session != "a") == Turn(("b",), "c", (("d", 1),))
+    assert not turn.of(lambda session: session == "e")

@@ -159,5 +159,3 @@ class Drawer:
             take = kind()
             if take is not None:
                 return take
-
-

@@ -4,6 +4,7 @@ import inspect
 import json
 import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from rich.console import Console
@@ -63,7 +64,8 @@ def run(
     if json_wanted:
         print(json.dumps(figures, indent=2))
     else:
-        show(figures, Console())
+        shown = getattr(_module(name), "shown", None)  # what a benchmark shows of very much
+        show(shown(figures) if shown else figures, Console())
     return 0
 
 
@@ -79,9 +81,12 @@ def show(figures: dict[str, Any], console: Console) -> None:
             console.print(f"{name}: {_shown(value)}", highlight=False)
 
 
+def _module(name: str) -> ModuleType:
+    return sys.modules[BENCHMARKS[name].__module__]
+
+
 def _description(name: str) -> str:
-    module = sys.modules[BENCHMARKS[name].__module__]
-    return str(getattr(module, "DESCRIPTION", name))
+    return str(getattr(_module(name), "DESCRIPTION", name))
 
 
 def _shown(value: object) -> str:

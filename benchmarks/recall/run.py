@@ -1,0 +1,223 @@
+"""StreamRecall: what a bounded memory keeps of a stream, by policy, budget, age and kind.
+
+Streams of known content are watched frame by frame through the engine, and questions about the
+present, the recent and the distant past are asked on the way. What is asked and how to read what
+comes out: docs/streamrecall.md.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import torch
+
+from benchmarks.errors import OptionError
+from benchmarks.recall.budget import BUDGETS, FULL, parse
+from benchmarks.recall.cell import Cell, Policies, StreamName
+from benchmarks.recall.crew import Setting, sit_all
+from benchmarks.recall.ledger import Ledger
+from benchmarks.recall.report import shown
+from benchmarks.recall.rows import by_scenario, paired, rows
+from benchmarks.recall.scenario import SCENARIOS
+from model_worker.engine import Engine, ModelError
+from model_worker.memory.policies import DEFAULT, POLICIES
+from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.settings import SHIPPED_MODEL
+from model_worker.timeline import Positions
+
+__all__ = ["DESCRIPTION", "run", "shown"]
+
+DESCRIPTION = "what a bounded memory keeps: accuracy by policy, budget, age and kind of question"
+
+MINUTES: Final = (1.0, 5.0, 15.0, 60.0)
+QUICK_MINUTES: Final = (1.0, 5.0)
+QUICK_BUDGETS: Final = (FULL, "1/8", "1/16", "1/32")
+QUICK_POLICIES: Final = ("infinipot_v", "recency", "tar", "van", "uniform", "streammem", "hermes")
+OUT: Final = Path("runs/recall/recall.json")
+
+_QUESTIONS: Final = {1.0: 22, 5.0: 44}  # of a stream of so many minutes
+_MORE_QUESTIONS: Final = 66  # of a longer one
+
+Named = str | Sequence[str]
+GivenPolicies = Named | Mapping[str, CompressionPolicy | Callable[[], CompressionPolicy] | None]
+
+
+def run(
+    policies: GivenPolicies | None = None,
+    budgets: Named | None = None,
+    minutes: float | str | Sequence[float] | None = None,
+    streams: int | None = None,
+    scenarios: Named | None = None,
+    model: str | Path = SHIPPED_MODEL,
+    positions: Positions | None = None,
+    seed: int = 0,
+    out: str | Path | None = OUT,
+    art: str = "noto",
+    quick: bool = False,
+    questions: int | None = None,
+    jobs: int | None = None,
+    cache: str | Path | None = None,
+    threads: int | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Measure what is not in the file beside `out` yet, and report on all that was asked for.
+
+    `policies`, `budgets`, `minutes` and `scenarios` are names, as a list or with commas between
+    them; from Python, `policies` can be a mapping from names to policies (copied for each session)
+    or to what makes them, None being the policy of that name. `streams` is how many of each
+    scenario and length. `cache` is a folder to keep the vision tower's tokens in.
+    `out` None keeps nothing. Interrupted, it returns what it has. Raises OptionError.
+    """
+    setting = Setting(str(model), art, _policies(policies, quick), _folder(cache), threads)
+    shares = _names(budgets) or (QUICK_BUDGETS if quick else BUDGETS)
+    for share in shares:
+        parse(share)
+    lengths = _lengths(minutes) or (QUICK_MINUTES if quick else MINUTES)
+    scenes = _scenarios(scenarios, art)
+    count = _count("streams", streams, 1 if quick else 4)
+    if positions is not None and positions not in get_args(Positions):
+        known = ", ".join(get_args(Positions))
+        raise OptionError(f"positions must be one of {known}, not {positions!r}")
+    path = None if out is None else Path(out)
+    ledger = Ledger(None if path is None else path.with_suffix(".jsonl"))
+    try:
+        engine = Engine.load(model, threads=threads)
+    except ModelError as error:
+        raise OptionError(str(error)) from error
+    wanted = [
+        [
+            Cell(f"{engine.name}@{engine.adapter.identity[:12]}", *each, place, stream, art)
+            for each in _pairs(setting.policies, shares)
+            for place in (positions or engine.default_positions,)
+        ]
+        for stream in _streams(scenes, lengths, count, seed, questions)
+    ]
+    interrupted = _measure(setting, engine, wanted, ledger, jobs, progress)
+    results = [ledger[cell] for cells in wanted for cell in cells if cell in ledger]
+    figures = {
+        "benchmark": "recall",
+        "model": engine.name,
+        "identity": engine.adapter.identity,
+        "device": str(engine.device),
+        "positions": positions or engine.default_positions,
+        "tokens_per_frame": engine.tokens_per_frame,
+        "art": art,
+        "seed": seed,
+        "streams": len(wanted),
+        "interrupted": interrupted,
+        "rows": rows(results),
+        "scenarios": by_scenario(results),
+        "paired": [*paired(results, DEFAULT), *paired(results, FULL)],
+    }
+    if path is not None:
+        path.write_text(json.dumps(figures, indent=1) + "\n")
+    return figures
+
+
+def _measure(
+    setting: Setting,
+    engine: Engine,
+    wanted: Sequence[Sequence[Cell]],
+    ledger: Ledger,
+    jobs: int | None,
+    progress: Callable[[str], None],
+) -> bool:
+    """Fill the ledger. Returns whether that was interrupted."""
+    missing = [[cell for cell in cells if cell not in ledger] for cells in wanted]
+    missing = [cells for cells in missing if cells]
+    progress(f"{len(missing)} streams to watch, {len(wanted) - len(missing)} done before")
+    # A model that leaves a core to others is loaded by two processes.
+    jobs = _count("jobs", jobs, 2 if _is_light(engine) else 1)
+    try:
+        for number, results in enumerate(sit_all(setting, engine, missing, jobs), 1):
+            ledger.add(results)
+            stream = results[0].cell.stream
+            progress(
+                f"{number} of {len(missing)} streams ({stream.scenario}, {stream.minutes:g} min)"
+            )
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _is_light(engine: Engine) -> bool:
+    return engine.device.type == "cpu" and torch.get_num_threads() == 1
+
+
+def _pairs(policies: Iterable[str], budgets: Sequence[str]) -> list[tuple[str, str]]:
+    """Policy and budget; whatever the policy, a full memory is the same."""
+    full = [(FULL, FULL)] if FULL in budgets else []
+    smaller = [budget for budget in budgets if budget != FULL]
+    return full + [(policy, budget) for policy in policies if policy != FULL for budget in smaller]
+
+
+def _streams(
+    scenarios: Sequence[str],
+    minutes: Sequence[float],
+    count: int,
+    seed: int,
+    questions: int | None,
+) -> list[StreamName]:
+    return [
+        StreamName(
+            scenario, length, number, seed, questions or _QUESTIONS.get(length, _MORE_QUESTIONS)
+        )
+        for number in range(count)
+        for length in sorted(minutes, reverse=True)  # the longest must not be what is left
+        for scenario in scenarios
+    ]
+
+
+def _policies(given: GivenPolicies | None, quick: bool) -> Policies:
+    """By name; those that are known by their name alone have no maker."""
+    if given is None:
+        names = [name for name in QUICK_POLICIES if name in POLICIES] if quick else [*POLICIES]
+        return dict.fromkeys(names)
+    made: Policies = dict(given) if isinstance(given, Mapping) else dict.fromkeys(_names(given))
+    for name, maker in made.items():
+        if maker is None and name != FULL and name not in POLICIES:
+            known = ", ".join(sorted(POLICIES))
+            raise OptionError(f"there is no policy {name!r}; there are {known}")
+    return made
+
+
+def _scenarios(given: Named | None, art: str) -> tuple[str, ...]:
+    usual = tuple(name for name, scenario in SCENARIOS.items() if not scenario.unseen_art)
+    if given is None:
+        return usual
+    for name in _names(given):
+        if name not in SCENARIOS:
+            raise OptionError(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
+    return _names(given)
+
+
+def _names(given: Named | None) -> tuple[str, ...]:
+    parts = given.split(",") if isinstance(given, str) else (given or ())
+    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def _lengths(given: float | str | Sequence[float] | None) -> tuple[float, ...]:
+    if given is None:
+        return ()
+    parts = given.split(",") if isinstance(given, str) else given
+    try:
+        lengths = [float(each) for each in (parts if isinstance(parts, Sequence) else [parts])]
+    except ValueError:
+        lengths = []
+    if not lengths or not all(0.5 <= each <= 600 for each in lengths):
+        raise OptionError(f"minutes must be numbers from 0.5 to 600 as 1,5,15, not {given!r}")
+    return tuple(dict.fromkeys(lengths))
+
+
+def _count(name: str, given: float | None, default: int) -> int:
+    if given is None:
+        return default
+    if not (math.isfinite(given) and given >= 1 and given == int(given)):
+        raise OptionError(f"{name} must be a whole number of at least 1, not {given:g}")
+    return int(given)
+
+
+def _folder(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)

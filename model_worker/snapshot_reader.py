@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from model_worker.families.base import FamilyAdapter, Grid, Turn

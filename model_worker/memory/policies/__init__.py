@@ -1,14 +1,32 @@
 """The compression policies by name."""
 
 from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.policies.chance import Random
+from model_worker.memory.policies.full import Full
 from model_worker.memory.policies.infinipot_v import InfiniPotV
+from model_worker.memory.policies.key_norm import KeyNorm
+from model_worker.memory.policies.keydiff import KeyDiff
 from model_worker.memory.policies.recency import Recency
 from model_worker.memory.policies.tar import TaR
+from model_worker.memory.policies.uniform import Uniform
+from model_worker.memory.policies.van import ReversedVaN, VaN
 
 DEFAULT = InfiniPotV.name
 
 POLICIES: dict[str, type[CompressionPolicy]] = {
-    policy.name: policy for policy in (InfiniPotV, Recency, TaR)
+    policy.name: policy
+    for policy in (
+        InfiniPotV,
+        TaR,
+        VaN,
+        ReversedVaN,
+        KeyNorm,
+        KeyDiff,
+        Full,
+        Recency,
+        Uniform,
+        Random,
+    )
 }
 
 

@@ -8,12 +8,12 @@ the rest is filled with the largest values.
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.policies.choosing import largest, value_norms
 from model_worker.memory.policies.tokens import VisualTokens
 
 _CHUNK = 1 << 18  # numbers scored at once: in a core's cache, yet worth the call
@@ -75,9 +75,9 @@ def select(
     patch_index = patch_index.int()
     kept = torch.empty(layers, heads, budget, dtype=torch.int64, device=keys.device)
     kept[..., budget - recent_tokens :] = torch.arange(older, tokens, device=keys.device)
-    taken = _largest(_novelty(keys, patch_index, older), by_tar)
-    norms = _norms(values[:, :, :older])
-    taken |= _largest(norms.masked_fill_(taken, -torch.inf), by_value)
+    taken = largest(_novelty(keys, patch_index, older), by_tar)
+    norms = value_norms(values[:, :, :older])
+    taken |= largest(norms.masked_fill_(taken, -torch.inf), by_value)
     kept[..., : budget - recent_tokens] = taken.nonzero()[:, -1].view(layers, heads, -1)
     return kept
 
@@ -130,31 +130,6 @@ def _recent_means(recent: Tensor, patch_index: Tensor, patches: int) -> Tensor:
 def _length(keys: Tensor) -> Tensor:
     norms: Tensor = torch.linalg.vector_norm(keys, dim=-1)
     return norms.clamp_min_(_TINY)
-
-
-def _norms(values: Tensor) -> Tensor:
-    """L2 norms `[..., tokens]` of values `[..., tokens, head_dim]`."""
-    norms: Tensor = torch.linalg.vector_norm(values, dim=-1, dtype=torch.float32)
-    return norms.nan_to_num_(nan=-1.0, posinf=-1.0)
-
-
-def _largest(scores: Tensor, count: int) -> Tensor:
-    """A mask `[..., tokens]` of each head's `count` largest scores; the first among equals."""
-    if count == 0:
-        return torch.zeros_like(scores, dtype=torch.bool)
-    smallest = _smallest_of_largest(scores, count)
-    above, equal = scores.gt(smallest), scores.eq(smallest)
-    room = count - above.sum(dim=-1, keepdim=True)
-    return above | (equal & equal.cumsum(dim=-1).le(room))
-
-
-def _smallest_of_largest(scores: Tensor, count: int) -> Tensor:
-    """The `count`-th largest of each head, `[..., 1]`."""
-    place = scores.shape[-1] - count
-    if scores.device.type == "cpu":  # numpy's selection is vectorised, torch's is not
-        ordered = np.partition(scores.numpy(), place, axis=-1)
-        return torch.from_numpy(ordered[..., place : place + 1])
-    return scores.kthvalue(place + 1, dim=-1, keepdim=True).values
 
 
 def _value_quota(budget: int, tar_ratio: float) -> int:

@@ -16,7 +16,7 @@ import httpx
 from benchmarks.scenes import Stream, read_scenes
 from benchmarks.senders import Senders, serve, use_loopback
 from benchmarks.tally import Tally, percentile
-from benchmarks.virtual_client import Behaviour, VirtualClient, World
+from benchmarks.virtual_client import HUNG_SECONDS, Behaviour, VirtualClient, World
 
 _PICTURES: Final = 60
 _SIZE: Final = (640, 480)
@@ -30,7 +30,8 @@ class Crowd:
         self._clients: list[VirtualClient] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._world: World | None = None
-        self._askers = 0
+        self._http: httpx.AsyncClient | None = None
+        self._encoded = False
 
     async def do(self, order: dict[str, Any]) -> dict[str, Any]:
         """Carries out one order."""
@@ -51,9 +52,8 @@ class Crowd:
             order["tokens"],
             stay=order["stay"],
         )
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
-        http = httpx.AsyncClient(base_url=order["url"], timeout=None, limits=limits)
-        self._world = World(behaviour, http, Senders())
+        self._http = httpx.AsyncClient(base_url=order["url"], timeout=HUNG_SECONDS)
+        self._world = World(behaviour, Senders())
 
     async def _be(self, clients: int, askers: int, every: int) -> None:
         """Those that are there stay, unless each is to have more askers."""
@@ -62,7 +62,8 @@ class Crowd:
         if askers != world.behaviour.askers:
             await self._go(0)
         world.behaviour.askers = askers
-        if every:
+        if every and not self._encoded:
+            self._encoded = True  # it takes a moment in which nobody else is served
             await world.senders.do({"do": "encode", "fps": _WEBRTC_FPS})
         await self._go(clients)
         for number in range(len(self._clients), clients):
@@ -84,8 +85,9 @@ class Crowd:
     async def _measure(self, seconds: float) -> dict[str, Any]:
         assert self._world is not None
         world = self._world
-        dropped = await self._dropped()
-        tally = world.tally = Tally()
+        tally = Tally()
+        dropped = await self._dropped(tally)
+        world.tally = tally
         began, used = time.monotonic(), time.process_time()
         await asyncio.sleep(seconds)
         world.tally = Tally()
@@ -94,7 +96,7 @@ class Crowd:
             if task.done():
                 task.result()
         accepted = sum(client.session is not None for client in self._clients)
-        later = await self._dropped()
+        later = await self._dropped(tally)
         return {
             "accepted": accepted,
             "refused": len(self._clients) - accepted,
@@ -113,15 +115,20 @@ class Crowd:
             "failed": dict(tally.failed),
         }
 
-    async def _dropped(self) -> dict[str, int]:
+    async def _dropped(self, tally: Tally) -> dict[str, int]:
         """Frames that were lost so far, at the gateway or the worker, by session."""
-        assert self._world is not None
-        http = self._world.http
+        http = self._http
+        assert http is not None
         sessions = [client.session for client in self._clients if client.session is not None]
-        replies = await asyncio.gather(*(http.get(f"/v1/sessions/{each}") for each in sessions))
+        asked = (http.get(f"/v1/sessions/{session}") for session in sessions)
+        replies = await asyncio.gather(*asked, return_exceptions=True)
         found = {}
         for session, reply in zip(sessions, replies, strict=True):
-            if reply.status_code == 200:
+            if isinstance(reply, httpx.TimeoutException):
+                tally.hung += 1
+            elif isinstance(reply, BaseException):
+                tally.failed[f"{type(reply).__name__}: {reply}"[:120]] += 1
+            elif reply.status_code == 200:
                 state = reply.json()
                 memory, lost = state["memory"], state["camera"]["frames_dropped"]
                 found[session] = max(lost, memory["frames_dropped"] if memory else 0)

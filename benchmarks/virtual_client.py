@@ -48,7 +48,6 @@ class World:
     """What the clients share."""
 
     behaviour: Behaviour
-    http: httpx.AsyncClient
     senders: Senders
     tally: Tally = field(default_factory=Tally)
 
@@ -64,17 +63,21 @@ class VirtualClient:
         self._chat = chat
         self._naive = naive
         self._random = random.Random(number)
+        self._lines = [_line(world.behaviour.url) for _ in range(world.behaviour.askers)]
         self.session: str | None = None
 
     async def live(self) -> None:
         """Until cancelled."""
-        while True:
-            session = await self._enter()
-            try:
-                await self._stay(session)
-            finally:
-                self.session = None
-                await asyncio.shield(self._leave(session))
+        async with contextlib.AsyncExitStack() as stack:
+            for line in self._lines:
+                await stack.enter_async_context(line)
+            while True:
+                session = await self._enter()
+                try:
+                    await self._stay(session)
+                finally:
+                    self.session = None
+                    await asyncio.shield(self._leave(session))
 
     # -- the door -------------------------------------------------------------------------------
 
@@ -85,7 +88,7 @@ class VirtualClient:
             wanted = {} if ticket is None else {"ticket": ticket}
             try:
                 async with asyncio.timeout(HUNG_SECONDS):
-                    reply = await self._world.http.post("/v1/sessions", json=wanted)
+                    reply = await self._lines[0].post("/v1/sessions", json=wanted)
             except TimeoutError:
                 self._world.tally.hung += 1
                 continue
@@ -110,8 +113,13 @@ class VirtualClient:
         return waits.get("ticket")
 
     async def _leave(self, session: str) -> None:
-        with contextlib.suppress(httpx.HTTPError):  # it ends by itself, too
-            await self._world.http.delete(f"/v1/sessions/{session}")
+        try:
+            async with asyncio.timeout(HUNG_SECONDS):
+                await self._lines[0].delete(f"/v1/sessions/{session}")
+        except TimeoutError:
+            self._world.tally.hung += 1
+        except httpx.HTTPError:
+            pass  # it ends by itself, too
 
     async def _stay(self, session: str) -> None:
         behaviour = self._world.behaviour
@@ -129,7 +137,8 @@ class VirtualClient:
                 tasks.create_task(self._film(session))
                 for asker in range(behaviour.askers):
                     chat = self._chat or asker > 0
-                    tasks.create_task(self._ask(session) if chat else self._converse(session))
+                    asking = self._ask(session, asker) if chat else self._converse(session)
+                    tasks.create_task(asking)
         except* (WebSocketException, OSError, httpx.HTTPError, _Failed) as errors:
             problem: BaseException = errors
             while isinstance(problem, BaseExceptionGroup):
@@ -161,7 +170,7 @@ class VirtualClient:
         senders, number = self._world.senders, self._number
         offer = (await senders.do({"do": "connect", "id": number, "fps": _WEBRTC_FPS}))["offer"]
         try:
-            reply = await self._world.http.post(
+            reply = await self._lines[0].post(
                 f"/v1/sessions/{session}/offer", json={"type": "offer", "sdp": offer}
             )
             if reply.is_error:
@@ -262,14 +271,14 @@ class VirtualClient:
         self._world.tally.refused(error["code"], status, retry, place=False)
         return self._thinking() if reply is None else _retry_after(reply)
 
-    async def _ask(self, session: str) -> None:
+    async def _ask(self, session: str, asker: int) -> None:
         """Asks by chat completions."""
         wait = self._thinking()
         while True:
             await asyncio.sleep(wait)
-            wait = await self._completion(session)
+            wait = await self._completion(session, self._lines[asker])
 
-    async def _completion(self, session: str) -> float:
+    async def _completion(self, session: str, line: httpx.AsyncClient) -> float:
         body = {
             "model": session,
             "messages": [{"role": "user", "content": QUESTION}],
@@ -280,15 +289,15 @@ class VirtualClient:
         try:
             async with (
                 asyncio.timeout(3 * HUNG_SECONDS),
-                self._world.http.stream("POST", "/v1/chat/completions", json=body) as reply,
+                line.stream("POST", "/v1/chat/completions", json=body) as reply,
             ):
                 if reply.is_error:
                     await reply.aread()
                     return self._told_no(reply.json()["error"], reply)
-                async for line in reply.aiter_lines():
-                    if not line.startswith("data: {"):
+                async for text in reply.aiter_lines():
+                    if not text.startswith("data: {"):
                         continue
-                    chunk = json.loads(line[6:])
+                    chunk = json.loads(text[6:])
                     if "error" in chunk:
                         return self._told_no(chunk["error"], None)
                     [choice] = chunk["choices"]
@@ -304,6 +313,13 @@ class VirtualClient:
 
 class _Failed(Exception):
     """What ends a client's stay before its time."""
+
+
+def _line(url: str) -> httpx.AsyncClient:
+    """Connections of one asker alone, as they would be. In a pool that hundreds share each
+    request looks at every connection, and then it is the crowd that is measured."""
+    # No certificates and no proxies are looked for: it is http to this machine.
+    return httpx.AsyncClient(base_url=url, timeout=None, verify=False, trust_env=False)
 
 
 _OF_ANSWERS: Final = {"error", "response.created", "response.output_text.delta", "response.done"}

@@ -1,7 +1,7 @@
 """Sessions of several policies and budgets before the same stream, frame by frame.
 
 The vision tower sees each frame once, for its tokens are the same for all; its time counts into
-each session's. Everything else each session does alone, so that what it says depends on no other.
+each session's. Each takes its frames alone, so that its memory and its time depend on no other.
 """
 
 import re
@@ -42,12 +42,7 @@ class _Sitter:
     passes: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
-    def ask(self, question: Question) -> None:
-        sampling = Sampling(max_tokens=_LONGEST_ANSWER)
-        aside = question.before is None
-        if question.before is not None:
-            "".join(self.session.ask(question.before, sampling))
-        said = "".join(self.session.ask(question.text, sampling, aside=aside))
+    def hear(self, question: Question, said: str) -> None:
         right = words(said) == words(question.answer)
         self.asked.append(Asked(question.kind, question.age, question.second, right, said))
 
@@ -142,9 +137,8 @@ def _play(
             progress(at)
             _watch(engine, sitters, camera, features, range(at, at + count))
             at += count
-        for sitter in sitters if question is not None else ():
-            assert question is not None
-            sitter.ask(question)
+        if question is not None:
+            _ask(engine, sitters, question)
     features.save()
     return features.tower_seconds
 
@@ -182,6 +176,25 @@ def _watch(
         sitter.seconds += time.perf_counter() - began
         sitter.passes += sitter.session.passes
         sitter.session.passes.clear()
+
+
+def _ask(engine: Engine, sitters: Sequence[_Sitter], question: Question) -> None:
+    """Of all at once: a pass over many answers hardly takes longer than over one. A memory is read
+    and not changed by it."""
+    if question.before is not None:
+        _answers(engine, sitters, question.before, aside=False)
+    said = _answers(engine, sitters, question.text, aside=question.before is None)
+    for sitter, answer in zip(sitters, said, strict=True):
+        sitter.hear(question, answer)
+
+
+def _answers(engine: Engine, sitters: Sequence[_Sitter], text: str, *, aside: bool) -> list[str]:
+    sampling = Sampling(max_tokens=_LONGEST_ANSWER)
+    answers = [sitter.session.ask(text, sampling, aside=aside) for sitter in sitters]
+    while running := [answer for answer in answers if answer.running]:
+        for error in advance(engine.adapter, running).values():
+            raise error
+    return [answer.text for answer in answers]
 
 
 def words(text: str) -> list[str]:

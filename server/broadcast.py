@@ -1,9 +1,14 @@
-"""A session's events on their way to its websockets, numbered, and kept a while for a reconnect."""
+"""A session's events on their way to its websockets, numbered, and kept a while for a reconnect.
+
+However many listen, an event is written as JSON once.
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Final
+
+import msgspec
 
 HISTORY: Final = 1024
 _WAITING: Final = 512
@@ -12,28 +17,44 @@ _SKIPPED: Final = 1_000_000
 Event = dict[str, Any]
 
 
+class Said:
+    """An event on its way, shared by all who hear it; `text`: as JSON."""
+
+    __slots__ = ("_text", "event")
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        if self._text is None:
+            self._text = msgspec.json.encode(self.event).decode()
+        return self._text
+
+
 class Subscription:
     """One websocket's events in order; room: how many may wait for it. `overflowed`: it read too
     slowly and lost some. `leaving`: they go on at another gateway."""
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[Said | None] = asyncio.Queue()
         self.overflowed = False
         self.leaving = False
         self._ended = False
         self.only: str | None = None
         """The response that it wants to hear of, and nothing else; None: of everything."""
 
-    def put(self, event: Event) -> None:
+    def put(self, said: Said) -> None:
         """Hands an event over without waiting; a full queue ends the subscription."""
-        if self._ended or not self._wants(event):
+        if self._ended or not self._wants(said.event):
             return
         if self._queue.qsize() >= self._room:
             self.overflowed = True
             self.end()
             return
-        self._queue.put_nowait(event)
+        self._queue.put_nowait(said)
 
     def _wants(self, event: Event) -> bool:
         if self.only is None:
@@ -47,8 +68,13 @@ class Subscription:
             self._queue.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        while (event := await self._queue.get()) is not None:
-            yield event
+        while (said := await self._queue.get()) is not None:
+            yield said.event
+
+    async def texts(self) -> AsyncIterator[str]:
+        """The same, as JSON."""
+        while (said := await self._queue.get()) is not None:
+            yield said.text
 
 
 class Broadcast:
@@ -61,7 +87,8 @@ class Broadcast:
     def __init__(self) -> None:
         self._anchor = _anchor(b"0-0")
         self._number = 0
-        self._history: deque[Event] = deque(maxlen=HISTORY)
+        # As text, which takes a fraction of what the events take.
+        self._history: deque[tuple[str, str]] = deque(maxlen=HISTORY)
         self._subscriptions: set[Subscription] = set()
 
     def __len__(self) -> int:
@@ -77,28 +104,29 @@ class Broadcast:
 
     def publish(self, event: Event) -> None:
         """To every websocket, and to those that come back for it."""
-        self._history.append(self.show(event))
+        said = self.show(event)
+        self._history.append((said.event["event_id"], said.text))
 
-    def show(self, event: Event) -> Event:
+    def show(self, event: Event) -> Said:
         """To every websocket, but to none that comes later: a state, which the next replaces."""
         numbered = self.numbered(event)
         for subscription in list(self._subscriptions):
             subscription.put(numbered)
         return numbered
 
-    def numbered(self, event: Event) -> Event:
+    def numbered(self, event: Event) -> Said:
         """The event with its id."""
         self._number += 1
-        return {"event_id": f"event_{self._anchor}_{self._number:07d}", **event}
+        return Said({"event_id": f"event_{self._anchor}_{self._number:07d}", **event})
 
     def subscribe(self, greeting: Event | None = None, after: str | None = None) -> Subscription:
         """The greeting, then what was published since the event `after`, then all that comes."""
-        missed = [e for e in self._history if after is not None and e["event_id"] > after]
+        missed = [] if after is None else [text for at, text in self._history if at > after]
         subscription = Subscription(_WAITING + len(missed))
         if greeting is not None:
             subscription.put(self.numbered(greeting))
-        for event in missed:
-            subscription.put(event)
+        for text in missed:
+            subscription.put(Said(msgspec.json.decode(text)))
         self._subscriptions.add(subscription)
         return subscription
 

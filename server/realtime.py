@@ -86,8 +86,8 @@ async def _hear(
 
 async def _tell(websocket: WebSocket, subscription: Subscription) -> None:
     """Until the session ends, or the client reads too slowly."""
-    async for event in subscription:
-        await say(websocket, event)
+    async for text in subscription.texts():
+        await _send(websocket, text)
     async with asyncio.timeout(_CLOSE_SECONDS):
         if subscription.overflowed:
             await websocket.close(_TRY_AGAIN, "events were read too slowly")
@@ -99,8 +99,12 @@ async def _tell(websocket: WebSocket, subscription: Subscription) -> None:
 
 async def say(websocket: WebSocket, event: Event) -> None:
     """Sends an event. Raises WebSocketDisconnect where the client has gone."""
+    await _send(websocket, msgspec.json.encode(event).decode())
+
+
+async def _send(websocket: WebSocket, text: str) -> None:
     try:
-        await websocket.send_text(msgspec.json.encode(event).decode())
+        await websocket.send_text(text)
     except RuntimeError as error:
         # What uvicorn says of a connection that it closed in the meantime: the client sent what is
         # no websocket message.

@@ -1,6 +1,10 @@
 """Events are numbered, heard in order, replayed to those who return, and never pile up."""
 
+import json
 from typing import Any
+
+import msgspec
+import pytest
 
 from server.broadcast import HISTORY, Broadcast, Subscription
 
@@ -85,11 +89,34 @@ async def test_the_end_comes_after_what_was_said() -> None:
     assert len(broadcast) == 0
 
 
+async def test_an_event_is_written_once_however_many_listen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = []
+    encode = msgspec.json.encode  # the module's own, which is replaced
+
+    def counted(event: Any) -> bytes:
+        written.append(event["type"])
+        return encode(event)
+
+    monkeypatch.setattr("server.broadcast.msgspec.json.encode", counted)
+    broadcast = Broadcast()
+    readers = [broadcast.subscribe() for _ in range(20)]
+    broadcast.publish({"type": "said", "text": "ü"})
+    broadcast.show({"type": "state"})
+    broadcast.end()
+    heard = [[text async for text in reader.texts()] for reader in readers]
+    assert written == ["said", "state"]
+    assert all(texts == heard[0] for texts in heard)
+    assert [json.loads(text)["type"] for text in heard[0]] == ["said", "state"]
+    assert json.loads(heard[0][0])["text"] == "ü"
+
+
 async def test_who_wants_one_response_hears_of_no_other() -> None:
     broadcast = Broadcast()
     one, all_of_it = broadcast.subscribe(), broadcast.subscribe()
     one.only = "resp_1"
-    told = [
+    told: list[dict[str, Any]] = [
         {"type": "response.created", "response": {"id": "resp_1"}},
         {"type": "response.output_text.delta", "response_id": "resp_2", "delta": "No"},
         {"type": "response.output_text.delta", "response_id": "resp_1", "delta": "Yes"},

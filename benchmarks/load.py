@@ -39,7 +39,7 @@ DESCRIPTION = "cameras and askers in steps, past the limit: answers, waits, refu
 CAPACITY: Final = 16
 """Sessions of each worker."""
 _STEPS: Final = (4, 8, 16, 24, 48, 96)
-_ASKERS: Final = (4, 12)
+_ASKERS: Final = (4, 12, 24)
 _SETTLE_SECONDS: Final = 4.0
 _STAY_SECONDS: Final = 30.0
 _SHARES: Final = (0.5, 1.0, 1.5)  # of the room: the steps of a simulation

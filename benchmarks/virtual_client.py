@@ -266,10 +266,14 @@ class VirtualClient:
         if error["code"] == "no_frames_yet":
             return 0.25
         self._world.tally.questions_refused += 1
+        waits = error.get("lookback") or {}
         status = 0 if reply is None else reply.status_code
-        retry = reply is not None and "retry-after" in reply.headers
-        self._world.tally.refused(error["code"], status, retry, place=False)
-        return self._thinking() if reply is None else _retry_after(reply)
+        told = waits.get("retry_after_seconds")  # a websocket has no headers
+        retry = told is not None or (reply is not None and "retry-after" in reply.headers)
+        self._world.tally.refused(error["code"], status, retry, "queue_position" in waits)
+        if reply is None:
+            return self._thinking() if told is None else told * random.uniform(1.0, 1.25)
+        return _retry_after(reply)
 
     async def _ask(self, session: str, asker: int) -> None:
         """Asks by chat completions."""

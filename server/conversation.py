@@ -16,10 +16,11 @@ from msgspec.structs import replace
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.questions import Ask, Cancel
 from server.broadcast import Event
-from server.errors import RETRY_SECONDS, ClientError, ServiceError
+from server.errors import ClientError, ServiceError
 from server.events import ItemCreate, ResponseCancel, ResponseCreate
 from server.observer import Observer
 from server.outbox import Outbox
+from server.pace import Pace
 from server.response import Response, item_status, new_id
 from server.settings import GatewaySettings
 
@@ -49,6 +50,7 @@ class Conversation:
         self._outbox = Outbox(self._unfinished.__contains__)
         self._limits: dict[Hashable, int | Literal["inf"]] = {}
         self._seen = asyncio.Event()
+        self._pace = Pace()
         self._heard_at = 0.0  # when the worker last said something of an answer, or had none
 
     @property
@@ -110,13 +112,17 @@ class Conversation:
         return longest if wanted == "inf" else min(wanted, longest)
 
     def admit(self) -> None:
-        """Raises ClientError (429) where as many questions wait as may."""
-        if len(self._unfinished) > self._settings.queued_questions:
+        """Raises ClientError (429) where as many questions wait as may: with how many come before,
+        and when they will have been answered."""
+        ahead = len(self._unfinished)
+        if ahead > self._settings.queued_questions:
+            retry_after = self._pace.retry_seconds(ahead)
             raise ClientError(
                 "too_many_questions",
-                f"{self.queued} questions wait already: ask again after an answer.",
+                f"{self.queued} questions wait already: ask again in {retry_after:.0f} s.",
                 status=429,
-                retry_after=RETRY_SECONDS,
+                retry_after=retry_after,
+                lookback={"queue_position": ahead, "retry_after_seconds": round(retry_after, 1)},
             )
 
     def respond(
@@ -278,6 +284,8 @@ class Conversation:
         if response is None:
             return
         response.text = message.text or response.text
+        if response.opened:  # and not withdrawn, which takes no time
+            self._pace.ended(response.asked_at)
         self._finish(response, message.status, message)
 
     def interrupted(self, message: str) -> None:

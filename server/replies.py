@@ -188,10 +188,12 @@ class IceServers(Part):
 
 
 class WaitingPlace(Part):
-    """Where no worker has room: how many wait before, and what keeps the place."""
+    """Where no worker has room, or too many questions wait: how many come before. `ticket` keeps a
+    session's place; `retry_after_seconds` is when a question's turn may come."""
 
     queue_position: int
-    ticket: str
+    ticket: str | UnsetType = UNSET
+    retry_after_seconds: float | UnsetType = UNSET
 
 
 class ErrorBody(Part):

@@ -1,6 +1,7 @@
 """One answer on its way, in the shapes of the Realtime API."""
 
 import secrets
+import time
 from typing import Any
 
 from messages.answers import AnswerDone, AnswerStarted
@@ -17,6 +18,7 @@ class Response:
         self.asked = asked
         # Of the response's id, so that every gateway that serves the session calls it the same.
         self.item = f"item_{ask.response.removeprefix('resp_')}"
+        self.asked_at = time.monotonic()
         self.text = ""
         self.pieces = 0
         self.sent = False

@@ -195,6 +195,15 @@ class ErrorDetails(Part):
     message: str
     param: str | None
     event_id: str | None
+    lookback: "Place | UnsetType" = UNSET
+
+
+class Place(Part):
+    """Where too many questions wait: how many will be answered before, and in about how many
+    seconds that will be."""
+
+    queue_position: int
+    retry_after_seconds: Seconds
 
 
 class FramesSession(Part):

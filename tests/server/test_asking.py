@@ -160,7 +160,9 @@ async def test_questions_wait_their_turn_and_too_many_are_refused(
         assert created["lookback"]["queue_position"] == number + 1
         waiting.append(created["id"])
     await asker.ask("one too many")
-    assert (await asker.error())["code"] == "too_many_questions"
+    refused = await asker.error()
+    assert refused["code"] == "too_many_questions"
+    assert refused["lookback"] == {"queue_position": 9, "retry_after_seconds": 2.0}
     asked = await eventually(
         lambda: worker.of(Ask, asker.session)[8:] and worker.of(Ask, asker.session)
     )

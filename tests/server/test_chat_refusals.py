@@ -37,6 +37,7 @@ async def test_too_many_questions_are_told_to_come_back(
             await client.chat.completions.create(model=session, messages=user("me too"))
         assert refused.value.code == "too_many_questions"
         assert int(refused.value.response.headers["retry-after"]) >= 1
+        assert refused.value.response.json()["error"]["lookback"]["queue_position"] == 1
         await slow.close()
 
 

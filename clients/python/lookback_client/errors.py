@@ -53,7 +53,8 @@ class Busy(LookbackError):
 
     @property
     def queue_position(self) -> int | None:
-        """How many sessions wait before this one, where it waits for a worker."""
+        """How many wait before: sessions, where this one waits for a worker; questions, where too
+        many of them wait."""
         position: int | None = self.lookback.get("queue_position")
         return position
 
@@ -117,7 +118,8 @@ def from_error(
         message,
         code=code,
         status=status,
-        retry_after=retry_after,
+        # A websocket's error has no headers.
+        retry_after=retry_after or (lookback or {}).get("retry_after_seconds"),
         param=param,
         lookback=lookback,
     )

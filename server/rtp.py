@@ -14,7 +14,7 @@ from av import VideoFrame
 from server.cameras import Kind, State
 from server.errors import ServiceError
 from server.rtp_counters import RtpCounters
-from server.rtp_decoder import Decoder
+from server.rtp_decoder import MOST_FAILURES, Decoder
 from server.rtp_frames import EncodedFrame, FrameAssembly
 from server.rtp_order import Ordered, PacketOrder
 from server.rtp_packet import MalformedPacket, goodbyes, is_rtcp, parse
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.1
 _EXPLAIN_SECONDS: Final = 1.0
+_UNDECODABLE: Final = "the gateway's decoder failed on its stream (the gateway's log says how)"
 
 
 class RtpCamera:
@@ -181,19 +182,25 @@ class RtpCamera:
 
     async def _watch(self) -> None:
         with self._session.attendance.attended():
-            while True:
-                await asyncio.sleep(_LOOK_SECONDS)
-                if self.state == "gone":
-                    return
-                now = time.monotonic()
-                self._take(self._order.expire(now))
-                shown = self._frame_at
-                if shown is not None and now - shown > self._settings.stall_seconds:
-                    self._become("stalled", self._problem(now))
-                if now - self._heard_at > self._settings.return_seconds:
-                    self._end("nothing came from its sender any more")
-                elif self.state != "live" and now - self._explained_at > _EXPLAIN_SECONDS:
-                    self._explain(now)
+            try:
+                while self.state != "gone":
+                    await asyncio.sleep(_LOOK_SECONDS)
+                    self._look(time.monotonic())
+            except Exception:
+                log.exception("session %s: the RTP camera failed", self._session.name)
+                self._end("something went wrong in the gateway; its log says what")
+
+    def _look(self, now: float) -> None:
+        self._take(self._order.expire(now))
+        shown = self._frame_at
+        if shown is not None and now - shown > self._settings.stall_seconds:
+            self._become("stalled", self._problem(now))
+        if self._decoder is not None and self._decoder.failed:
+            self._end(f"{_UNDECODABLE}, {MOST_FAILURES} times in a row: have it send another")
+        elif now - self._heard_at > self._settings.return_seconds:
+            self._end("nothing came from its sender any more")
+        elif self.state != "live" and now - self._explained_at > _EXPLAIN_SECONDS:
+            self._explain(now)
 
     def _explain(self, now: float) -> None:
         """Says why there is no picture, where that is news."""
@@ -223,6 +230,8 @@ class RtpCamera:
             width, height = decoder.too_large
             most = self._settings.picture_pixels
             return f"its pictures of {width}×{height} are too large: send at most {most} pixels"
+        if decoder is not None and decoder.failures:
+            return f"{_UNDECODABLE}: it is tried again with the next keyframe"
         if self._frames.missing_sets:
             return (
                 "its keyframes come without SPS and PPS: have the sender repeat them (GStreamer: "

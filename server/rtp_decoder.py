@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 TIME_BASE: Final = Fraction(1, 90_000)
 MOST_QUEUED: Final = 64
 MOST_QUEUED_BYTES: Final = 2**24
+MOST_FAILURES: Final = 3
+"""So often in a row may the decoder itself fail before it is given up."""
 _MOST_DECODED: Final = 4
 
 
@@ -52,6 +54,9 @@ class Decoder:
         self._pictures: deque[VideoFrame] = deque(maxlen=_MOST_DECODED)
         self.too_large: tuple[int, int] | None = None
         """Width and height of pictures that are too large."""
+        self.failures = 0
+        """How often it has failed since the last good picture, not by a frame that is damaged: each
+        time it begins anew, with the next keyframe."""
         self._thread = threading.Thread(target=self._run, name="rtp decoder", daemon=True)
         self._thread.start()
 
@@ -85,6 +90,11 @@ class Decoder:
             self._pictures.clear()
             self.too_large = None
 
+    @property
+    def failed(self) -> bool:
+        """Whether it is given up."""
+        return self.failures >= MOST_FAILURES
+
     def close(self) -> None:
         """Ends the thread as soon as it is done with its frame; calling it twice does no harm."""
         with self._lock:
@@ -103,22 +113,40 @@ class Decoder:
 
     def _run(self) -> None:
         try:
-            context: VideoCodecContext | None = None
-            waiting = False  # for a keyframe, because a frame before it was undecodable
-            while (taken := self._take()) is not None:
-                frame, fresh = taken
-                if context is None or fresh:
-                    context, waiting = self._context(), False
-                elif waiting:
-                    if not frame.key:
-                        self._counters.frames_undecodable += 1
-                        continue
-                    context.flush_buffers()
-                waiting = not self._decode(context, frame)
-        except Exception:
-            log.exception("a decoder of %s failed", self._codec)
+            done = False
+            while not (done or self.failed):
+                try:
+                    self._decode_all()
+                    done = True
+                except Exception:
+                    log.exception("a decoder of %s failed", self._codec)
+                    self._begin_anew()
         finally:
+            self.close()
             self._tell(self._ended.set)
+
+    def _begin_anew(self) -> None:
+        """With the next keyframe."""
+        with self._lock:
+            self.failures += 1
+            self._counters.frames_undecodable += 1 + len(self._queue)
+            self._clear()
+            self._fresh = self._waiting = True
+
+    def _decode_all(self) -> None:
+        """Until it is closed."""
+        context: VideoCodecContext | None = None
+        waiting = False  # for a keyframe, because a frame before it was undecodable
+        while (taken := self._take()) is not None:
+            frame, fresh = taken
+            if context is None or fresh:
+                context, waiting = self._context(), False
+            elif waiting:
+                if not frame.key:
+                    self._counters.frames_undecodable += 1
+                    continue
+                context.flush_buffers()
+            waiting = not self._decode(context, frame)
 
     def _take(self) -> tuple[EncodedFrame, bool] | None:
         """The next frame, and whether another stream begins with it; None: the end."""
@@ -180,4 +208,12 @@ class Decoder:
                 if not self._pictures:
                     return
                 picture = self._pictures.popleft()
-            self._decoded(picture)
+            try:
+                self._decoded(picture)
+            except Exception:
+                log.exception("a picture could not be handed on")
+                self._begin_anew()
+                if self.failed:
+                    self.close()
+            else:
+                self.failures = 0

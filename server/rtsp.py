@@ -143,6 +143,8 @@ class RtspCamera:
                     if now - looked_at < _LOOK_SECONDS:
                         continue
                     looked_at = now
+                    if stream.failed:
+                        raise CameraFailed(stream.trouble)
                     silence.reschedule(asyncio.get_running_loop().time() + settings.stall_seconds)
                     unseen = now - (self._picture_at or began)
                     if unseen > settings.connect_seconds:

@@ -64,8 +64,15 @@ class RtspStream:
         return True
 
     @property
+    def failed(self) -> bool:
+        """Whether its decoder is given up, so that no picture will come."""
+        return self._decoder.failed
+
+    @property
     def trouble(self) -> str:
         """Why packets have come, but no picture."""
+        if self._decoder.failures:
+            return "the gateway's decoder failed on its stream (the gateway's log says how)"
         if self._decoder.too_large:
             width, height = self._decoder.too_large
             return (

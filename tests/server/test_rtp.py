@@ -19,6 +19,7 @@ import pytest
 
 from server.replies import RtpPort, RtpState
 from server.rtp import RtpCamera
+from server.rtp_decoder import Decoder
 from server.udp import PortRange
 from tests.server.ports import free_range
 from tests.server.rtp_stream import Sender, endless, stream
@@ -145,6 +146,42 @@ async def test_a_sender_that_vanishes_is_stalled_and_may_return(url: str, tools:
         back = await rtp.until("live")
         assert back["frames_received"] > camera["frames_received"] and back["message"] == ""
     await rtp.until("gone", "nothing came")
+    assert _free(rtp.port) and _threads() == 0
+
+
+def _fragile(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Decoders fail as often as the returned list says, not by what is sent."""
+    decode, left = Decoder._decode, [0]
+
+    def fails(self: Decoder, context: Any, frame: Any) -> bool:
+        if left[0]:
+            left[0] -= 1
+            raise MemoryError("no room for a picture")
+        return decode(self, context, frame)
+
+    monkeypatch.setattr(Decoder, "_decode", fails)
+    return left
+
+
+async def test_a_decoder_that_fails_is_told_and_begins_anew_or_ends_the_camera(
+    url: str, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = _fragile(monkeypatch)
+    rtp = Rtp(url, tools.new_session(url))
+    frames = endless("H264")
+    with Sender(rtp.port, frames):
+        await rtp.until("live")
+        failures[0] = 1
+        await tools.eventually(lambda: not failures[0])
+    with Sender(rtp.port, [next(frames) for _ in range(3)]):  # and no keyframe of them
+        camera = await rtp.until("stalled")
+    with Sender(rtp.port, frames):
+        back = await rtp.until("live")
+        assert back["frames_received"] > camera["frames_received"]
+        failures[0] = 1000
+        ended = await rtp.until("gone")
+        assert "the gateway's decoder failed on its stream" in ended["message"]
+        assert "3 times in a row" in ended["message"]
     assert _free(rtp.port) and _threads() == 0
 
 

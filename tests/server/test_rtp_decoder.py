@@ -12,7 +12,7 @@ import av
 import pytest
 
 from server.rtp_counters import RtpCounters
-from server.rtp_decoder import MOST_QUEUED, MOST_QUEUED_BYTES, Decoder
+from server.rtp_decoder import MOST_FAILURES, MOST_QUEUED, MOST_QUEUED_BYTES, Decoder
 from server.rtp_frames import EncodedFrame, FrameAssembly
 from server.rtp_order import PacketOrder
 from server.rtp_packet import parse
@@ -215,6 +215,66 @@ async def test_a_busy_loop_is_not_piled_up_with_pictures() -> None:
         assert len(shown.decoder._pictures) <= 4
         last = (await shown.settled())[-1]
     assert last.pts & 0xFFFFFFFF == [*stream("H264", 60).pictures][-1]
+
+
+async def test_a_decoder_that_fails_begins_anew_with_the_next_keyframe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = stream("H264", 60)
+    frames = _encoded(sent.packets, "H264", RtpCounters())
+    decode, failing = Decoder._decode, [frames[3].timestamp, frames[20].timestamp]
+
+    def fails(self: Decoder, context: Any, frame: EncodedFrame) -> bool:
+        if frame.timestamp in failing:
+            raise MemoryError("no room for a picture")
+        return decode(self, context, frame)
+
+    monkeypatch.setattr(Decoder, "_decode", fails)
+    async with Shown("H264") as shown:
+        for frame in frames:
+            await shown.put(frame)
+        pictures = await shown.settled()
+        assert not shown.decoder.failed and not shown.decoder.failures
+    times = [p.pts & 0xFFFFFFFF for p in pictures]
+    clean = [*sent.pictures]
+    assert times == clean[:3] + clean[15:20] + clean[30:], "from one keyframe to the next"
+
+
+async def test_a_decoder_that_fails_again_and_again_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(self: Decoder) -> None:
+        raise RuntimeError("no such codec")
+
+    monkeypatch.setattr(Decoder, "_context", fails)
+    frames = _encoded(stream("H264", 60).packets, "H264", RtpCounters())
+    async with Shown("H264") as shown:
+        for frame in frames:
+            await shown.put(frame)
+        async with asyncio.timeout(5):
+            await shown.decoder.closed()
+        assert shown.decoder.failed and shown.decoder.failures == MOST_FAILURES
+        assert not shown.pictures and not shown.decoder._queue
+
+
+async def test_a_picture_that_cannot_be_handed_on_does_not_silence_the_stream() -> None:
+    frames = _encoded(stream("H264", 45).packets, "H264", RtpCounters())
+    shown: list[av.VideoFrame] = []
+
+    def refuse(picture: av.VideoFrame) -> None:
+        if not shown:
+            shown.append(picture)
+            raise ValueError("not this one")
+        shown.append(picture)
+
+    decoder = Decoder("h264", PIXELS, RtpCounters(), refuse)
+    for frame in frames:
+        decoder.put(frame)
+        await asyncio.sleep(0.005)
+    decoder.close()
+    await decoder.closed()
+    decoder._thread.join(5)
+    assert len(shown) > 15 and not decoder.failures
 
 
 async def test_closing_ends_the_thread() -> None:

@@ -7,6 +7,7 @@ import pytest
 from av import VideoFrame
 
 from server import rtsp_stream
+from server.rtp_decoder import Decoder
 from server.rtp_packet import parse
 from server.rtsp_sdp import VideoTrack
 from server.rtsp_stream import RtspStream
@@ -67,6 +68,22 @@ async def test_pictures_that_are_too_large_are_told() -> None:
         watched.close()
         assert words in watched.trouble and bool(words) == (not pictures)
         assert bool(words) == ("LOOKBACK_PICTURE_PIXELS" in watched.trouble)
+
+
+async def test_a_decoder_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: Decoder) -> None:
+        raise RuntimeError("no such codec")
+
+    monkeypatch.setattr(Decoder, "_context", fails)
+    packets = stream("H264", 60, 15).packets
+    track = VideoTrack("H264", parse(packets[0]).payload_type, "rtsp://x", "rtsp://x", ())
+    watched = RtspStream(track, 2**20, lambda picture: None)
+    for packet in packets:
+        watched.take(packet)
+        await asyncio.sleep(0.002)
+    await eventually(lambda: watched.failed, 10)
+    watched.close()
+    assert "the gateway's decoder failed" in watched.trouble
 
 
 async def test_after_a_loss_comes_nothing_before_a_keyframe() -> None:

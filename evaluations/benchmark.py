@@ -30,8 +30,10 @@ class Benchmark(ABC):
     """What is asked where --tasks does not say; () is everything."""
     average: ClassVar[str] = "of all questions"
     """Of what the benchmark's own overall figure is the mean."""
+    unnamed: ClassVar[str] = "counted as wrong"
+    """What its own scoring makes of an answer that names no option."""
     leaves_out: ClassVar[bool] = False
-    """Whether its own scoring leaves answers out that name no option, not counts them wrong."""
+    """Whether that is to leave it out."""
     has_subtitles: ClassVar[bool] = False
     judged: ClassVar[bool] = False
     """Whether only a language model can say which answers are right."""

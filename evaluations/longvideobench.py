@@ -30,6 +30,7 @@ class LongVideoBench(Benchmark):
         "subtitles/SUBTITLE_PATH, for --subtitles",
     )
     remarks = "Tasks are the 17 question categories; the four duration groups are counted as well."
+    unnamed = "taken for a random option, as by its own rule"
     has_subtitles = True
 
     def read(self, folder: Path, subtitles: bool) -> Iterator[Item | Skip]:

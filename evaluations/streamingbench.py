@@ -156,12 +156,11 @@ def _video(folder: Path, part: str, category: str, task: str, sample: str, alone
     """Samples of different parts and tasks have the same numbers: a folder has to be of one of
     them, unless there is no other (`alone`)."""
     names = [category, task, category.replace(" ", "_"), task.replace(" ", "_"), part]
+    if any("/" in name or ".." in name for name in names):
+        raise RowError("its `question_id` or `task_type` is no name inside the folder")
     bases = (folder, folder / "data", folder / "videos")
     folders = [base / name for name in names for base in bases] + (list(bases) if alone else [])
     marked = [f"sample_{sample}_{name}" for name in (task.replace(" ", "_"), part)]
-    try:
-        found = video(folders, f"sample_{sample}/video", f"sample_{sample}", *marked)
-    except RowError as error:
-        raise RowError("its `question_id` or `task_type` names no folder") from error
+    found = video(folders, f"sample_{sample}/video", f"sample_{sample}", *marked)
     flat = video(bases, *marked)
     return flat if flat.is_file() and not found.is_file() else found

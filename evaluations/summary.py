@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from evaluations.benchmark import Benchmark
+from evaluations.benchmark import Benchmark, MeanOfTasks
 from evaluations.item import Item, Skip
 from evaluations.published import figures
 
 _Z: Final = 1.959964  # of 95 %
+
+
+Scores = dict[str, list[float]]
+"""Of each task, an answer a number."""
 
 
 def interval(right: float, questions: int) -> tuple[float, float]:
@@ -25,6 +29,18 @@ def interval(right: float, questions: int) -> tuple[float, float]:
     return max(0.0, middle - spread), min(1.0, middle + spread)
 
 
+def _interval(scores: Scores) -> tuple[float, float]:
+    """The 95 % interval of the mean of tasks, each 0 to 1. A task's variance is taken as Agresti
+    and Coull do, so that one without a wrong answer is not certain."""
+    middle, variance = 0.0, 0.0
+    for each in scores.values():
+        smoothed = (sum(each) + _Z * _Z / 2) / (len(each) + _Z * _Z)
+        middle += sum(each) / len(each)
+        variance += smoothed * (1 - smoothed) / (len(each) + _Z * _Z)
+    middle, spread = middle / len(scores), _Z * math.sqrt(variance) / len(scores)
+    return max(0.0, middle - spread), min(1.0, middle + spread)
+
+
 def summarise(
     benchmark: Benchmark,
     about: Mapping[str, Any],
@@ -35,66 +51,65 @@ def summarise(
 ) -> dict[str, Any]:
     """One JSON object; accuracies are percent. `items` are those that this run was to ask."""
     answered = [records[item.id] for item in items if item.id in records]
-    counted: list[tuple[Mapping[str, Any], float]] = []
+    tasks: Scores = {}
+    groups: dict[tuple[str, str], Scores] = {}
     for record in answered:
-        score = record["score"]
-        if benchmark.judged:
-            grade = grades.get(record["id"])
-            score = None if grade is None else float(grade["yes"])
-        if score is not None and (record["chosen"] or not benchmark.leaves_out):
-            counted.append((record, score))
-    tasks: dict[str, list[float]] = {}
-    groups: dict[tuple[str, str], list[float]] = {}
-    for record, score in counted:
-        tasks.setdefault(record["task"], []).append(score)
-        for group in (("task", record["task"]), *record["groups"].items()):
-            groups.setdefault(group, []).append(score)
-    low, high = (
-        interval(sum(score for _, score in counted), len(counted)) if counted else (None, None)
-    )
+        score = _score(benchmark, record, grades)
+        if score is None:
+            continue
+        task = record["task"]
+        tasks.setdefault(task, []).append(score)
+        for group in (("task", task), *record["groups"].items()):
+            groups.setdefault(group, {}).setdefault(task, []).append(score)
     published, same_model = figures(benchmark.name, str(about["model"]))
+    shown = [record["subtitles"] for record in answered]
+    every = [score for each in tasks.values() for score in each]
     return {
         **about,
         "title": benchmark.title,
         "questions": len(items),
         "answered": len(answered),
-        "scored": len(counted),
+        "scored": len(every),
         "unknown": sum(record["answer"] is None for record in answered),
         "named_no_option": sum(not record["chosen"] for record in answered),
         "asked_late": sum(record["late"] > 0 for record in answered),
-        "subtitles_left_out": sum(
-            record["subtitles"][1] > record["subtitles"][0] for record in answered
-        ),
+        "subtitles_left_out": sum(each[0] < each[1] for each in shown),
         "skipped": dict(Counter(skip.reason for skip in skips)),
         "skips": [asdict(skip) for skip in skips],
         "kv_bytes": max((record["kv_bytes"] for record in answered), default=None),
-        "accuracy": 100 * benchmark.overall(tasks) if tasks else None,
+        **(_figure(benchmark, tasks) if tasks else dict.fromkeys(("accuracy", "low", "high"))),
         "accuracy_is": f"mean {benchmark.average}",
-        "mean_of_questions": _mean([score for _, score in counted]),
-        "low": low and 100 * low,
-        "high": high and 100 * high,
-        "mean_of_tasks": _mean([sum(each) / len(each) for each in tasks.values()]),
+        "mean_of_questions": 100 * sum(every) / len(every) if every else None,
         "grade": _grade(answered, grades),
-        "rows": [_row(group, name, scores) for (group, name), scores in groups.items()],
+        "rows": [
+            {"group": group, "name": name, **_figure(benchmark, scores)}
+            | {"questions": sum(map(len, scores.values()))}
+            for (group, name), scores in groups.items()
+        ],
         "published": [asdict(figure) for figure in published],
         "published_for_this_model": same_model,
     }
 
 
-def _row(group: str, name: str, scores: Sequence[float]) -> dict[str, Any]:
-    low, high = interval(sum(scores), len(scores))
-    return {
-        "group": group,
-        "name": name,
-        "accuracy": _mean(scores),
-        "low": 100 * low,
-        "high": 100 * high,
-        "questions": len(scores),
-    }
+def _score(
+    benchmark: Benchmark, record: Mapping[str, Any], grades: Mapping[str, Mapping[str, Any]]
+) -> float | None:
+    """None for an answer that does not count, or whose right answer is not known."""
+    if benchmark.judged:
+        grade = grades.get(record["id"])
+        return None if grade is None else float(grade["yes"])
+    if benchmark.leaves_out and not record["chosen"]:
+        return None
+    score: float | None = record["score"]
+    return score
 
 
-def _mean(scores: Sequence[float]) -> float | None:
-    return 100 * sum(scores) / len(scores) if scores else None
+def _figure(benchmark: Benchmark, scores: Scores) -> dict[str, float]:
+    """The benchmark's own figure of these scores, and its interval."""
+    every = [score for each in scores.values() for score in each]
+    wilson = len(scores) == 1 or not isinstance(benchmark, MeanOfTasks)
+    low, high = interval(sum(every), len(every)) if wilson else _interval(scores)
+    return {"accuracy": 100 * benchmark.overall(scores), "low": 100 * low, "high": 100 * high}
 
 
 def _grade(

@@ -57,8 +57,7 @@ def evaluate(
     from model_worker.settings import WorkerSettings
 
     if listed:
-        list_all()
-        return
+        raise typer.Exit(list_all(name))
     if name is None or data is None:
         fail("give a benchmark and its --data FOLDER; --list says which there are", 2)
     try:

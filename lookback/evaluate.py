@@ -28,17 +28,31 @@ _SHOWN_SKIPS: Final = 10
 _NEAR: Final = 0.1  # budgets that differ by less are the same: 6K is 6,000 or 6,144
 
 
-def list_all() -> None:
-    """What each benchmark expects in its folder, and where that is had from."""
-    for name, benchmark in BENCHMARKS.items():
-        print(f"{name}: {benchmark.title}")
+def list_all(name: str | None = None) -> int:
+    """What a benchmark, or each, expects in its folder, and where that is had from."""
+    if name is not None and name not in BENCHMARKS:
+        return _unknown(name)
+    for benchmark in [BENCHMARKS[name]] if name else BENCHMARKS.values():
+        print(f"{benchmark.name}: {benchmark.title}")
         print(f"  from {benchmark.source}")
         for file in benchmark.expects:
             print(f"  - {file}")
-        print(f"  overall: the mean {benchmark.average}; {benchmark.fps:g} frames a second")
+        print(
+            f"  overall: the mean {benchmark.average}; an answer that names no option is "
+            f"{benchmark.unnamed}"
+            if not benchmark.judged
+            else f"  overall: the mean {benchmark.average}, graded"
+        )
+        print(f"  {benchmark.fps:g} frames a second where --fps does not say")
         if benchmark.remarks:
             print(f"  {benchmark.remarks}")
         print()
+    return DONE
+
+
+def _unknown(name: str) -> int:
+    print(f"lookback: there is no {name!r}; there are {', '.join(BENCHMARKS)}.", file=sys.stderr)
+    return UNUSABLE
 
 
 def run(
@@ -56,10 +70,7 @@ def run(
     `out` None: a file here, named after benchmark, model, policy and budget.
     """
     if name not in BENCHMARKS:
-        print(
-            f"lookback: there is no {name!r}; there are {', '.join(BENCHMARKS)}.", file=sys.stderr
-        )
-        return UNUSABLE
+        return _unknown(name)
     benchmark, console = BENCHMARKS[name], Console(stderr=True)
     transformers.utils.logging.disable_progress_bar()
     grade: Grade | None = None
@@ -138,9 +149,8 @@ def show(summary: Mapping[str, Any], benchmark: Benchmark, console: Console) -> 
         highlight=False,
     )
     _show_skips(summary, console)
-    if summary["named_no_option"] and not benchmark.judged:
-        counted = "left out, as in its own scoring" if benchmark.leaves_out else "not left out"
-        console.print(f"{summary['named_no_option']} answers name no option: {counted}")
+    if (unnamed := summary["named_no_option"]) and not benchmark.judged:
+        console.print(f"{unnamed} answers name no option: {benchmark.unnamed}", highlight=False)
     if summary["asked_late"]:
         console.print(f"{summary['asked_late']} were asked at the video's end, before their time")
     if summary["subtitles_left_out"]:
@@ -172,28 +182,32 @@ def _show_skips(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def _show_published(summary: Mapping[str, Any], console: Console) -> None:
-    table = Table("", "model", "budget", "accuracy", "source")
+    table = Table("", "model", "budget", "accuracy", "from")
     found = summary["accuracy"]
     table.add_row(
         f"this run, {summary['policy']}",
-        str(summary["model"]),
-        f"{summary['budget_tokens']} (at most {summary['cap_tokens']})",
+        str(summary["model"]).rsplit("/", 1)[-1],
+        f"{summary['budget_tokens']}, at most {summary['cap_tokens']}",
         "–" if found is None else f"{found:.1f} ({summary['low']:.1f} to {summary['high']:.1f})",
-        f"{summary['accuracy_is']}, {summary['fps']:g} fps",
+        "",
     )
+    sources = list(dict.fromkeys(figure["source"] for figure in summary["published"]))
     for figure in summary["published"]:
         same = figure["budget"] and any(
             abs(figure["budget"] / summary[mine] - 1) < _NEAR
             for mine in ("budget_tokens", "cap_tokens")
         )
-        subset = figure["benchmark"].partition(" ")[2]
+        part = figure["benchmark"].partition(" ")[2]
         table.add_row(
-            f"{figure['method']} {subset}".strip(),
+            f"{figure['method']} {f'({part})' if part else ''}".strip(),
             figure["model"],
-            f"{figure['budget'] or '–'}{' (as here)' if same else ''}",
+            f"{figure['budget'] or '–'}{', as here' if same else ''}",
             f"{figure['accuracy']:.1f}",
-            figure["source"],
+            f"({sources.index(figure['source']) + 1})",
         )
     console.print(table)
+    for number, source in enumerate(sources, 1):
+        console.print(f"({number}) {source}", highlight=False)
+    console.print(f"accuracy: {summary['accuracy_is']}; {summary['fps']:g} fps", highlight=False)
     if summary["published"] and not summary["published_for_this_model"]:
         console.print(f"Nothing is published for {summary['model']}: these are other models.")

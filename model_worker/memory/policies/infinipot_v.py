@@ -40,8 +40,29 @@ class InfiniPotV(CompressionPolicy):
     def choose(self, tokens: VisualTokens, recent_tokens: int, budget: int) -> Tensor:
         """See `CompressionPolicy.choose`."""
         return select(
-            tokens.keys, tokens.values, tokens.patches, recent_tokens, budget, self.tar_ratio
+            tokens.keys,
+            tokens.values,
+            tokens.patches,
+            recent_tokens,
+            budget,
+            self.tar_ratio,
+            self.worth(tokens, len(tokens) - recent_tokens),
         )
+
+    def worth(self, tokens: VisualTokens, older: int) -> Tensor | None:
+        """What is compared in the place of value norms, float32 `[layers, kv_heads, older]`, a
+        tensor that may be written to; None: value norms."""
+        return None
+
+
+@dataclass(frozen=True)
+class InfiniPotVReleased(InfiniPotV):
+    """With the share of recent frames of the released code, twice that of the paper. Pseudo-frames
+    of its kind (what is left of frames, taken for whole ones) are not made."""
+
+    name: ClassVar[str] = "infinipot_v_released"
+
+    recent_ratio: float = 0.25
 
 
 def select(
@@ -51,6 +72,7 @@ def select(
     recent_tokens: int,
     budget: int,
     tar_ratio: float = 0.5,
+    norms: Tensor | None = None,
 ) -> Tensor:
     """The tokens to keep: the recent ones, older ones by TaR, then older ones by value norm.
 
@@ -64,6 +86,9 @@ def select(
     The score is linear in the recent keys, so one mean of unit keys per patch and head stands for
     all of them: no `[heads, recent, past, patches, head_dim]` product is ever formed.
 
+    `norms`, float32 `[layers, kv_heads, older]`, are compared in the place of value norms; they are
+    written to.
+
     Raises ValueError where the shapes disagree or the numbers leave no room, saying which number
     to change.
     """
@@ -76,7 +101,8 @@ def select(
     kept = torch.empty(layers, heads, budget, dtype=torch.int64, device=keys.device)
     kept[..., budget - recent_tokens :] = torch.arange(older, tokens, device=keys.device)
     taken = largest(_novelty(keys, patch_index, older), by_tar)
-    norms = value_norms(values[:, :, :older])
+    if norms is None:
+        norms = value_norms(values[:, :, :older])
     taken |= largest(norms.masked_fill_(taken, -torch.inf), by_value)
     kept[..., : budget - recent_tokens] = taken.nonzero()[:, -1].view(layers, heads, -1)
     return kept

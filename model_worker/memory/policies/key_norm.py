@@ -26,4 +26,5 @@ class KeyNorm(ScoringPolicy):
         """See `ScoringPolicy.score`."""
         keys = tokens.keys[:, :, :older]
         by_head = torch.linalg.vector_norm(keys, dim=-1, dtype=torch.float32)
-        return -torch.linalg.vector_norm(by_head, dim=1, keepdim=True).expand_as(by_head)
+        norms: Tensor = torch.linalg.vector_norm(by_head, dim=1, keepdim=True)
+        return norms.neg().expand_as(by_head)

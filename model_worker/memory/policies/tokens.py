@@ -79,6 +79,39 @@ class VisualTokens:
             attention=self.attention[..., kept],
         )
 
+    def layers(self, part: slice) -> "VisualTokens":
+        """Those of some of the layers; views."""
+        start, _, _ = part.indices(len(self.keys))
+        return VisualTokens(
+            self.keys[part],
+            self.values[part],
+            self.patches[part],
+            self.times[part],
+            self.positions[part],
+            self.marks[:, part],
+            self.attention[:, part],
+            self.layout,
+            self.first_layer + start,
+        )
+
+    def arriving(self, new: int) -> "VisualTokens":
+        """The last `new` tokens, which have just come, after the frame before them, if there is
+        one; views."""
+        times = self.times[0, 0]
+        before = times[: len(times) - new]
+        start = len(before) - int((before == before[-1:]).sum())
+        return VisualTokens(
+            self.keys[:, :, start:],
+            self.values[:, :, start:],
+            self.patches[..., start:],
+            self.times[..., start:],
+            self.positions[..., start:],
+            self.marks[..., start:],
+            self.attention[..., start:],
+            self.layout,
+            self.first_layer,
+        )
+
     def frames(self) -> Tensor:
         """Which frame each token is of, int64 `[layers, kv_heads, tokens]`: 0 for the oldest that
         has a token in that layer and head, and so on."""

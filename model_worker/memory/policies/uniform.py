@@ -29,12 +29,10 @@ class Uniform(ScoringPolicy):
 
     def arrive(self, tokens: VisualTokens, new: int) -> None:
         """See `CompressionPolicy.arrive`."""
-        start = max(0, len(tokens) - new - 1)
-        numbers, times = tokens.marks[0, 0, 0], tokens.times[0, 0, start:]
-        frames = times.new_zeros(len(times))
-        frames[1:] = (times[1:] != times[:-1]).cumsum(0)
-        before = float(numbers[start]) if start < len(tokens) - new else 0.0
-        tokens.marks[0, ..., -new:] = (before + frames[-new:]).float() % (1 << _DIGITS)
+        latest = tokens.arriving(new)
+        frames = latest.layers(slice(1)).frames()[0, 0, -new:]
+        before = int(latest.marks[0, 0, 0, 0])
+        tokens.marks[0, ..., -new:] = ((before + frames) % (1 << _DIGITS)).float()
 
     def score(self, tokens: VisualTokens, older: int) -> Tensor:
         """See `ScoringPolicy.score`."""

@@ -12,7 +12,7 @@ from benchmarks.recall.script import Script, write
 from model_worker.memory.policies import DEFAULT, make_policy
 from model_worker.memory.policies.base import CompressionPolicy
 
-EDITION: Final = 1
+EDITION: Final = 2
 """Of the streams and questions: results of different editions are never put together."""
 
 PolicyMaker = Callable[[], CompressionPolicy]

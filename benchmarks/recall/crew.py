@@ -7,15 +7,16 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.recall.art import sprites
+from benchmarks.recall.art import NOTO, sprites
 from benchmarks.recall.cell import Cell, Policies, Result
+from benchmarks.recall.scenario import SCENARIOS
 from benchmarks.recall.sitting import sit
 from model_worker.engine import Engine
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all streams of a run share."""
+    """What all streams of a run share; `art` is of the scenario "unseen", see `sprites`."""
 
     model: str
     art: str
@@ -68,4 +69,6 @@ def _sit_here(setting: Setting, cells: Sequence[Cell]) -> list[Result]:
 
 
 def _sit(engine: Engine, setting: Setting, cells: Sequence[Cell]) -> list[Result]:
-    return sit(engine, cells, sprites(setting.art), setting.policies, setting.cache)
+    unseen = SCENARIOS[cells[0].stream.scenario].unseen_art
+    drawn = sprites(setting.art if unseen else NOTO)
+    return sit(engine, cells, drawn, setting.policies, setting.cache)

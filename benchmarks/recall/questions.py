@@ -5,6 +5,7 @@ is asked of objects that came once, and of order only between shots of one objec
 the second of the question plays no part.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -80,21 +81,19 @@ def recent_seconds(seconds: int) -> float:
 
 
 def examine(script: Script, count: int, kinds: tuple[str, ...] = KINDS) -> list[Question]:
-    """`count` questions in the order of their random seconds; kinds in turn, and of a kind each
-    age that there is equally often."""
+    """At most `count` questions, two at a time, in the order of their random seconds; kinds in
+    turn, and of a kind each age that there is equally often."""
     rng = np.random.default_rng((*script.seed, 5))
-    seconds = sorted(int(s) for s in rng.integers(_EARLIEST, script.seconds + 1, count))
+    seconds = sorted(int(s) for s in rng.integers(_EARLIEST, script.seconds + 1, -(-count // 2)))
     # Later seconds have all kinds, the first ones few: kinds are dealt out over all of them.
     deck = [kinds[i % len(kinds)] for i in range(count)]
     asked: list[Question] = []
     for second in seconds:
-        order = [deck[int(i)] for i in rng.permutation(len(deck))]
-        for kind in dict.fromkeys(order):
-            question = draw(script, second, kind, rng)
-            if question is not None:
-                deck.remove(kind)
-                asked.append(question)
-                break
+        order = dict.fromkeys(deck[int(i)] for i in rng.permutation(len(deck)))
+        drawn = (draw(script, second, kind, rng) for kind in order)
+        for question in itertools.islice((each for each in drawn if each is not None), 2):
+            deck.remove(question.kind)
+            asked.append(question)
     return asked
 
 

@@ -5,6 +5,7 @@ present, the recent and the distant past are asked on the way. What is asked and
 comes out: docs/streamrecall.md.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,9 +15,11 @@ from typing import Any, Final, get_args
 import torch
 
 from benchmarks.errors import OptionError
+from benchmarks.recall.art import NOTO, drawn
 from benchmarks.recall.budget import BUDGETS, FULL, parse
 from benchmarks.recall.cell import Cell, Policies, StreamName
 from benchmarks.recall.crew import Setting, sit_all
+from benchmarks.recall.download import openmoji
 from benchmarks.recall.ledger import Ledger
 from benchmarks.recall.report import shown
 from benchmarks.recall.rows import by_scenario, paired, rows
@@ -54,7 +57,7 @@ def run(
     positions: Positions | None = None,
     seed: int = 0,
     out: str | Path | None = OUT,
-    art: str = "noto",
+    art: str = NOTO,
     quick: bool = False,
     questions: int | None = None,
     jobs: int | None = None,
@@ -67,15 +70,18 @@ def run(
     `policies`, `budgets`, `minutes` and `scenarios` are names, as a list or with commas between
     them; from Python, `policies` can be a mapping from names to policies (copied for each session)
     or to what makes them, None being the policy of that name. `streams` is how many of each
-    scenario and length. `cache` is a folder to keep the vision tower's tokens in.
+    scenario and length. `art` "openmoji", or the file of a font of colour emoji, adds the scenario
+    "unseen". `cache` is a folder to keep the vision tower's tokens in.
     `out` None keeps nothing. Interrupted, it returns what it has. Raises OptionError.
     """
-    setting = Setting(str(model), art, _policies(policies, quick), _folder(cache), threads)
+    made = _policies(policies, quick)
     shares = _names(budgets) or (QUICK_BUDGETS if quick else BUDGETS)
     for share in shares:
         parse(share)
     lengths = _lengths(minutes) or (QUICK_MINUTES if quick else MINUTES)
     scenes = _scenarios(scenarios, art)
+    font, style = _art(art, progress)
+    setting = Setting(str(model), font, made, _folder(cache), threads)
     count = _count("streams", streams, 1 if quick else 4)
     if positions is not None and positions not in get_args(Positions):
         known = ", ".join(get_args(Positions))
@@ -86,13 +92,14 @@ def run(
         engine = Engine.load(model, threads=threads)
     except ModelError as error:
         raise OptionError(str(error)) from error
+    name, place = f"{engine.name}@{engine.adapter.identity[:12]}", positions
     wanted = [
         [
-            Cell(f"{engine.name}@{engine.adapter.identity[:12]}", *each, place, stream, art)
+            Cell(name, *each, place or engine.default_positions, stream, look)
             for each in _pairs(setting.policies, shares)
-            for place in (positions or engine.default_positions,)
         ]
         for stream in _streams(scenes, lengths, count, seed, questions)
+        for look in (style if SCENARIOS[stream.scenario].unseen_art else NOTO,)
     ]
     interrupted = _measure(setting, engine, wanted, ledger, jobs, progress)
     results = [ledger[cell] for cells in wanted for cell in cells if cell in ledger]
@@ -103,7 +110,7 @@ def run(
         "device": str(engine.device),
         "positions": positions or engine.default_positions,
         "tokens_per_frame": engine.tokens_per_frame,
-        "art": art,
+        "art": style,
         "seed": seed,
         "streams": len(wanted),
         "interrupted": interrupted,
@@ -184,13 +191,30 @@ def _policies(given: GivenPolicies | None, quick: bool) -> Policies:
 
 
 def _scenarios(given: Named | None, art: str) -> tuple[str, ...]:
-    usual = tuple(name for name, scenario in SCENARIOS.items() if not scenario.unseen_art)
     if given is None:
-        return usual
-    for name in _names(given):
+        return tuple(
+            name for name, scene in SCENARIOS.items() if not scene.unseen_art or art != NOTO
+        )
+    names = _names(given)
+    for name in names:
         if name not in SCENARIOS:
             raise OptionError(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
-    return _names(given)
+        if SCENARIOS[name].unseen_art and art == NOTO:
+            raise OptionError(f"the scenario {name!r} needs other art: add --art openmoji")
+    return names
+
+
+def _art(art: str, progress: Callable[[str], None]) -> tuple[str, str]:
+    """What `sprites` takes, and the name that results bear."""
+    if art in (NOTO, ""):
+        return NOTO, NOTO
+    if art == "openmoji":
+        return str(openmoji(progress)), art
+    path = Path(art)
+    if not path.is_file():
+        raise OptionError(f"art must be noto, openmoji or the file of a font, not {art!r}")
+    drawn(path)  # whether it can be
+    return str(path), f"{path.stem}@{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
 
 def _names(given: Named | None) -> tuple[str, ...]:

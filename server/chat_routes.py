@@ -22,6 +22,7 @@ from server.chat import (
 from server.completion import Completion
 from server.errors import ClientError, broker_unavailable, invalid_request
 from server.events import InputImage, InputText, ItemCreate, ResponseOptions, UserMessage
+from server.presence import gone
 from server.session import Session
 from server.sessions import Sessions
 from server.tasks import stop
@@ -95,7 +96,7 @@ async def complete(request: Request, caller: Asker, wanted: ChatRequest) -> Resp
         usage = wanted.stream_options is not None and wanted.stream_options.include_usage
         return _EventStream(completion, usage)
     answering = asyncio.create_task(completion.whole())
-    leaving = asyncio.create_task(_gone(request))
+    leaving = asyncio.create_task(gone(request))
     try:
         await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
@@ -154,12 +155,6 @@ def _options(wanted: ChatRequest) -> ResponseOptions:
         seed=wanted.seed,
         stop=stop_texts,
     )
-
-
-async def _gone(request: Request) -> None:
-    """Returns when the client has left."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 class _EventStream(StreamingResponse):

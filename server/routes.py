@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from server.access import Caller, allowed
 from server.frames import publish
+from server.presence import attended
 from server.realtime import converse
 from server.replies import SdpAnswer, Session, SessionState, replying
-from server.sessions import Sessions
+from server.served import sessions_of
 from server.text import Text
 
 router = APIRouter()
@@ -40,11 +41,6 @@ class Offer(BaseModel):
     type: str = Field(pattern="^offer$")
 
 
-def _sessions(request: Request) -> Sessions:
-    sessions: Sessions = request.app.state.sessions
-    return sessions
-
-
 @router.post(
     "/v1/sessions",
     status_code=201,
@@ -56,15 +52,14 @@ async def create_session(
 ) -> dict[str, Any]:
     """Reserves a memory."""
     wanted = wanted or NewSession()
-    sessions, limits = _sessions(request), request.app.state.limits
+    sessions, limits = sessions_of(request), request.app.state.limits
     limits.new_session(caller.party)
     with (
         limits.sessions.one_more(caller.party, sessions.held_by(caller.party)),
         request.app.state.observer.opening(),
     ):
-        session = await sessions.open(
-            caller, wanted.budget_tokens, wanted.instructions, wanted.ticket
-        )
+        opening = sessions.open(caller, wanted.budget_tokens, wanted.instructions, wanted.ticket)
+        session = await attended(request, sessions, opening)
     return session.described()
 
 
@@ -75,13 +70,13 @@ async def create_session(
 )
 async def read_session(request: Request, caller: Anyone, session: str) -> dict[str, Any]:
     """Memory, camera, listeners and responses, now."""
-    return (await _sessions(request).find(session, caller)).state()
+    return (await sessions_of(request).find(session, caller)).state()
 
 
 @router.delete("/v1/sessions/{session}", status_code=204)
 async def delete_session(request: Request, caller: Manager, session: str) -> Response:
     """Frees the memory."""
-    sessions = _sessions(request)
+    sessions = sessions_of(request)
     await sessions.close(
         await sessions.find(session, caller), "closed", "It was closed by its user."
     )
@@ -99,7 +94,7 @@ async def offer_camera(
     request: Request, caller: Publisher, session: str, offer: Offer
 ) -> JSONResponse:
     """Connects a camera by WebRTC; another offer replaces it."""
-    sessions = _sessions(request)
+    sessions = sessions_of(request)
     watching = await sessions.find(session, caller)
     sessions.admit_camera(watching)
     _, answer = await watching.watch(offer.sdp)

@@ -13,6 +13,7 @@ from messages.files import Option
 from server.access import Caller, allowed
 from server.errors import RETRY_SECONDS, ServiceError
 from server.limits import Limits
+from server.presence import attended
 from server.replies import Session, replying
 from server.sessions import Sessions
 
@@ -80,7 +81,8 @@ async def import_session(
         tempfile.SpooledTemporaryFile(_IN_MEMORY) as file,
     ):
         await _receive(request, file, lambda: sessions.keep_place(ticket, caller))
-        return (await sessions.restore(caller, file, ticket)).described()
+        session = await attended(request, sessions, sessions.restore(caller, file, ticket))
+    return session.described()
 
 
 async def _receive(request: Request, file: IO[bytes], keep: Callable[[], Awaitable[None]]) -> None:

@@ -4,12 +4,13 @@ Knows nothing about how a camera sends its pictures.
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from server.broadcast import Event
-from server.errors import unknown_session
+from server.errors import unknown_camera, unknown_session
 from server.feed import FrameFeed
 
 State = Literal["connecting", "live", "stalled", "gone"]
@@ -38,6 +39,17 @@ class Publisher(Protocol):
 
     async def close(self) -> None:
         """Ends it; calling it twice does no harm."""
+
+
+class Named(Publisher, Protocol):
+    """One that is asked for by its id, which nobody guesses."""
+
+    @property
+    def id(self) -> str:
+        """In URLs."""
+
+
+N = TypeVar("N", bound=Named)
 
 
 class Cameras:
@@ -99,6 +111,18 @@ class Cameras:
     def current(self) -> Publisher | None:
         """The latest, which may be gone."""
         return self._current
+
+    def named(self, identity: str, kind: type[N], *, gone: bool = False) -> N:
+        """The latest, where it is of this class and has this id. gone: also one that has ended, to
+        say why. Raises ClientError (404)."""
+        camera = self._current
+        if (
+            not isinstance(camera, kind)
+            or not secrets.compare_digest(camera.id.encode(), identity.encode("utf-8", "replace"))
+            or (camera.state == "gone" and not gone)
+        ):
+            raise unknown_camera()
+        return camera
 
     @property
     def busy(self) -> bool:

@@ -136,6 +136,15 @@ def incompatible_session() -> ServiceError:
     )
 
 
+def unknown_camera() -> "ClientError":
+    """No camera of the session has this id, or it has ended."""
+    return ClientError(
+        "unknown_camera",
+        "There is no such camera: it has ended, or another one took its place.",
+        status=404,
+    )
+
+
 def unknown_session(session: str) -> ClientError:
     """The session was never there, or is closed."""
     shown = session if len(session) <= 40 else session[:40] + "…"

@@ -15,10 +15,10 @@ from server.cameras import Kind, State
 from server.errors import ServiceError
 from server.rtp_counters import RtpCounters
 from server.rtp_decoder import MOST_FAILURES, Decoder
+from server.rtp_depacketizer import depacketizer
 from server.rtp_frames import EncodedFrame, FrameAssembly
 from server.rtp_order import Ordered, PacketOrder
 from server.rtp_packet import MalformedPacket, goodbyes, is_rtcp, parse
-from server.rtp_payload import depacketizer
 from server.rtp_sdp import RtpFormat, written
 from server.rtp_socket import Address, UdpReader
 from server.rtp_source import SourceLock

@@ -2,7 +2,6 @@
 
 import ipaddress
 import re
-import secrets
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -18,7 +17,7 @@ from server.rtp_payload import Codec
 from server.rtp_sdp import RtpFormat, chosen, read
 from server.rtp_socket import plain
 from server.sdp import SDP_BYTES
-from server.sessions import Sessions
+from server.served import sessions_of
 from server.settings import GatewaySettings
 
 router = APIRouter(prefix="/v1/sessions/{session}/rtp")
@@ -51,7 +50,7 @@ async def open_rtp(
     """Opens a UDP port for a sender of plain RTP, which takes the place of the session's present
     camera."""
     wanted = wanted or NewRtp()
-    sessions = _sessions(request)
+    sessions = sessions_of(request)
     watching = await sessions.find(session, caller)
     source = None if wanted.source is None else _source(wanted.source)
     camera = RtpCamera(watching, sessions.settings, _format(wanted), source)
@@ -65,7 +64,8 @@ async def open_rtp(
 @router.get("/{rtp}", responses=replying(RtpState, "The camera, now"), response_model=None)
 async def read_rtp(request: Request, caller: Publisher, session: str, rtp: str) -> dict[str, Any]:
     """Its state, why there is no picture, and what became of its packets and frames."""
-    camera = await _camera(request, caller, session, rtp)
+    watching = await sessions_of(request).find(session, caller)
+    camera = watching.cameras.named(rtp, RtpCamera)
     return {
         "id": camera.id,
         "state": camera.state,
@@ -77,30 +77,10 @@ async def read_rtp(request: Request, caller: Publisher, session: str, rtp: str) 
 @router.delete("/{rtp}", status_code=204)
 async def close_rtp(request: Request, caller: Publisher, session: str, rtp: str) -> Response:
     """Frees the port; the session and what it has seen stay."""
-    camera = await _camera(request, caller, session, rtp)
+    watching = await sessions_of(request).find(session, caller)
+    camera = watching.cameras.named(rtp, RtpCamera)
     await camera.close("its sender ended it")
     return Response(status_code=204)
-
-
-def _sessions(request: Request) -> Sessions:
-    sessions: Sessions = request.app.state.sessions
-    return sessions
-
-
-async def _camera(request: Request, caller: Caller, session: str, identity: str) -> RtpCamera:
-    """Raises ClientError (404) where it is not here, or not any more."""
-    camera = (await _sessions(request).find(session, caller)).cameras.current
-    if (
-        not isinstance(camera, RtpCamera)
-        or not secrets.compare_digest(camera.id.encode(), identity.encode("utf-8", "replace"))
-        or camera.state == "gone"
-    ):
-        raise ClientError(
-            "unknown_camera",
-            "There is no such camera: it has ended, or another one took its place.",
-            status=404,
-        )
-    return camera
 
 
 def _format(wanted: NewRtp) -> RtpFormat:

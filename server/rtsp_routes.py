@@ -1,6 +1,5 @@
 """Cameras that are pulled from, over HTTP: `/v1/sessions/{session}/rtsp`."""
 
-import secrets
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
@@ -8,12 +7,11 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from server.access import Caller, allowed
-from server.errors import ClientError
 from server.replies import RtspState, replying
 from server.rtsp import RtspCamera
 from server.rtsp_hosts import admit
 from server.rtsp_url import read_url
-from server.sessions import Sessions
+from server.served import sessions_of
 
 router = APIRouter(prefix="/v1/sessions/{session}/rtsp")
 
@@ -41,7 +39,7 @@ async def pull_rtsp(
 ) -> JSONResponse:
     """Begins to pull pictures from an IP camera, which takes the place of the session's present
     one. How it fares is told as the session's camera."""
-    sessions = _sessions(request)
+    sessions = sessions_of(request)
     watching = await sessions.find(session, caller)
     url = read_url(wanted.url.get_secret_value().strip())
     await admit(url, sessions.settings.rtsp_hosts)
@@ -55,31 +53,13 @@ async def pull_rtsp(
 @router.get("/{rtsp}", responses=replying(RtspState, "The camera, now"), response_model=None)
 async def read_rtsp(request: Request, caller: Publisher, session: str, rtsp: str) -> dict[str, Any]:
     """Its state, and why there is no picture."""
-    return (await _camera(request, caller, session, rtsp)).described()
+    watching = await sessions_of(request).find(session, caller)
+    return watching.cameras.named(rtsp, RtspCamera, gone=True).described()
 
 
 @router.delete("/{rtsp}", status_code=204)
 async def close_rtsp(request: Request, caller: Publisher, session: str, rtsp: str) -> Response:
     """Ends the pulling; the session and what it has seen stay."""
-    camera = await _camera(request, caller, session, rtsp)
-    await camera.close("it was ended by its user")
+    watching = await sessions_of(request).find(session, caller)
+    await watching.cameras.named(rtsp, RtspCamera, gone=True).close("it was ended by its user")
     return Response(status_code=204)
-
-
-def _sessions(request: Request) -> Sessions:
-    sessions: Sessions = request.app.state.sessions
-    return sessions
-
-
-async def _camera(request: Request, caller: Caller, session: str, identity: str) -> RtspCamera:
-    """Also one that has given up, to say why. Raises ClientError (404)."""
-    camera = (await _sessions(request).find(session, caller)).cameras.current
-    if not isinstance(camera, RtspCamera) or not secrets.compare_digest(
-        camera.id.encode(), identity.encode("utf-8", "replace")
-    ):
-        raise ClientError(
-            "unknown_camera",
-            "There is no such camera: another one took its place.",
-            status=404,
-        )
-    return camera

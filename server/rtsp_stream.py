@@ -12,9 +12,9 @@ from av import VideoFrame
 
 from server.rtp_counters import RtpCounters
 from server.rtp_decoder import TIME_BASE, Decoder
+from server.rtp_depacketizer import depacketizer
 from server.rtp_frames import FrameAssembly
 from server.rtp_packet import SEQUENCE_BITS, TIMESTAMP_BITS, MalformedPacket, RtpPacket, parse
-from server.rtsp_payload import depacketizer
 from server.rtsp_sdp import Codec, VideoTrack
 
 _DECODERS: Final[dict[Codec, str]] = {
@@ -38,7 +38,9 @@ class RtspStream:
         self._most_pixels = most_pixels
         self._counters = RtpCounters()
         self._decoder = Decoder(_DECODERS[track.codec], most_pixels, self._counters, decoded)
-        self._assembly = FrameAssembly(depacketizer(track), self._counters)
+        self._assembly = FrameAssembly(
+            depacketizer(track.codec, track.parameter_sets), self._counters
+        )
         self._ssrc: int | None = None
         self._next = 0  # sequence number
         self._stopped = _StoppedClock()
@@ -55,7 +57,9 @@ class RtspStream:
             return False
         lost = packet.ssrc != self._ssrc or packet.sequence != self._next
         if packet.ssrc != self._ssrc or self._stopped.noticed(packet):
-            self._assembly = FrameAssembly(depacketizer(self._track), self._counters)
+            self._assembly = FrameAssembly(
+                depacketizer(self._track.codec, self._track.parameter_sets), self._counters
+            )
             self._decoder.restart()
             self._ssrc, lost = packet.ssrc, True
         self._next = (packet.sequence + 1) % (1 << SEQUENCE_BITS)

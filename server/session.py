@@ -6,7 +6,6 @@ Knows nothing about HTTP.
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
@@ -32,7 +31,7 @@ from server.broadcast import Broadcast, Event, Subscription
 from server.camera import Camera
 from server.cameras import Cameras, Publisher
 from server.conversation import Conversation
-from server.errors import ClientError, ServiceError, unknown_session
+from server.errors import ClientError, ServiceError, unknown_camera, unknown_session
 from server.events import (
     ClientEvent,
     ItemCreate,
@@ -243,17 +242,9 @@ class Session:
 
     def sender(self, identity: str) -> Camera:
         """The WHIP camera with this id. Raises ClientError (404) where it is not here."""
-        sender = self._sender
-        if (
-            sender is None
-            or not secrets.compare_digest(sender.id.encode(), identity.encode("utf-8", "replace"))
-            or sender.state == "gone"
-        ):
-            raise ClientError(
-                "unknown_camera",
-                "There is no such camera: it has ended, or another one took its place.",
-                status=404,
-            )
+        sender = self.cameras.named(identity, Camera)
+        if sender is not self._sender:
+            raise unknown_camera()
         return sender
 
     async def dismiss(self, identity: str) -> None:

@@ -14,7 +14,7 @@ from server.access import Caller, allowed
 from server.camera import Camera
 from server.errors import ClientError
 from server.sdp import SDP_BYTES, kinds, values
-from server.sessions import Sessions
+from server.served import sessions_of
 
 router = APIRouter(prefix="/whip")
 
@@ -46,7 +46,7 @@ async def publish(request: Request, caller: Publisher, session: str) -> Response
     """Answers an SDP offer with all candidates. The sender takes the place of the session's
     present camera."""
     sdp = await _body(request, _SDP, SDP_BYTES)
-    sessions = _sessions(request)
+    sessions = sessions_of(request)
     watching = await sessions.find(session, caller)
     _check(sdp)
     sessions.admit_camera(watching)
@@ -68,7 +68,7 @@ async def publish(request: Request, caller: Publisher, session: str) -> Response
 async def trickle(request: Request, caller: Publisher, session: str, resource: str) -> Response:
     """Takes candidates that the sender found after its offer (RFC 8840)."""
     fragment = await _body(request, _FRAGMENT, _FRAGMENT_BYTES)
-    camera = (await _sessions(request).find(session, caller)).sender(resource)
+    camera = (await sessions_of(request).find(session, caller)).sender(resource)
     match = request.headers.get("if-match")
     if match is None:
         raise ClientError(
@@ -94,7 +94,7 @@ async def trickle(request: Request, caller: Publisher, session: str, resource: s
 @router.delete("/{session}/{resource}", response_class=Response)
 async def unpublish(request: Request, caller: Publisher, session: str, resource: str) -> Response:
     """Ends the connection; the session and what it has seen stay."""
-    await (await _sessions(request).find(session, caller)).dismiss(resource)
+    await (await sessions_of(request).find(session, caller)).dismiss(resource)
     return Response(status_code=200)
 
 
@@ -117,11 +117,6 @@ async def resource(session: str, resource: str) -> Response:
     """What may be sent here. Says nothing about the connection."""
     headers = {"Accept-Patch": _FRAGMENT, "Allow": "PATCH, DELETE, OPTIONS, GET, HEAD"}
     return Response(status_code=204, headers=headers)
-
-
-def _sessions(request: Request) -> Sessions:
-    sessions: Sessions = request.app.state.sessions
-    return sessions
 
 
 def _tag(camera: Camera) -> str:

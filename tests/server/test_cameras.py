@@ -16,6 +16,7 @@ class Sender:
 
     def __init__(self, cameras: Cameras) -> None:
         self._cameras = cameras
+        self.id = "known"
         self.state: State = "connecting"
         self.why = ""
         self.closed = 0
@@ -33,6 +34,10 @@ class Sender:
     async def close(self) -> None:
         self.closed += 1
         self.become("gone")
+
+
+class Elsewhere(Sender):
+    """Another kind."""
 
 
 @pytest.fixture
@@ -81,6 +86,20 @@ async def test_two_at_once_leave_one(cameras: Cameras) -> None:
     senders = [Sender(cameras) for _ in range(5)]
     await asyncio.gather(*(cameras.replace(sender, sender.begin) for sender in senders))
     assert sorted(sender.closed for sender in senders) == [0, 1, 1, 1, 1]
+
+
+async def test_one_is_found_by_its_id_and_its_class(cameras: Cameras) -> None:
+    sender = Sender(cameras)
+    await cameras.replace(sender, sender.begin)
+    assert cameras.named("known", Sender) is sender
+    for identity, kind in (("unknown", Sender), ("\ud800", Sender), ("known", Elsewhere)):
+        with pytest.raises(ClientError) as refused:
+            cameras.named(identity, kind)
+        assert (refused.value.code, refused.value.status) == ("unknown_camera", 404)
+    await sender.close()
+    assert cameras.named("known", Sender, gone=True) is sender
+    with pytest.raises(ClientError):
+        cameras.named("known", Sender)
 
 
 async def test_after_the_end_nobody_is_let_in(cameras: Cameras) -> None:

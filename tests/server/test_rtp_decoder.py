@@ -13,10 +13,10 @@ import pytest
 
 from server.rtp_counters import RtpCounters
 from server.rtp_decoder import MOST_FAILURES, MOST_QUEUED, MOST_QUEUED_BYTES, Decoder
+from server.rtp_depacketizer import depacketizer
 from server.rtp_frames import EncodedFrame, FrameAssembly
 from server.rtp_order import PacketOrder
 from server.rtp_packet import parse
-from server.rtp_payload import depacketizer
 from tests.server.rtp_stream import FPS, luma, shaken, stream
 
 PIXELS = 2**20

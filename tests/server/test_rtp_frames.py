@@ -7,9 +7,9 @@ from itertools import chain
 import pytest
 
 from server.rtp_counters import RtpCounters
+from server.rtp_depacketizer import depacketizer
 from server.rtp_frames import EncodedFrame, FrameAssembly
 from server.rtp_packet import RtpPacket, parse
-from server.rtp_payload import depacketizer
 from tests.server.rtp_stream import stream
 
 CODECS = ("H264", "VP8")

@@ -1,24 +1,12 @@
-"""NAL units and VP8 frames come out of payloads as they went in, or not at all."""
+"""H.264's NAL units come out of payloads as they went in, or not at all."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from server.rtp_packet import parse
-from server.rtp_payload import (
-    H264,
-    MOST_FRAME_BYTES,
-    BrokenPayload,
-    Depacketizer,
-    MissingParameterSets,
-    Vp8,
-    depacketizer,
-)
-from tests.server.rtp_stream import stream
+from server.rtp_h264 import H264
+from server.rtp_payload import BrokenPayload, Depacketizer, MissingParameterSets
 
 SPS, PPS, IDR, SLICE = b"\x67sps", b"\x68pps", b"\x65\x88idr", b"\x41\x9aslice"
 START = b"\0\0\0\1"
-KEY = b"\x10\x02\x00\x9d\x01\x2a" + bytes(8)
 
 
 def _frame(codec: Depacketizer, *payloads: bytes, whole: bool = True) -> tuple[bytes, bool] | None:
@@ -101,57 +89,3 @@ def test_broken_h264_is_refused(payloads: list[bytes]) -> None:
 
 def test_reserved_types_are_passed_over() -> None:
     assert _frame(H264(), b"\x00x", b"\x1ex", SLICE, b"\x1fx") == (START + SLICE, False)
-
-
-def test_vp8_frames_and_their_descriptors() -> None:
-    assert _frame(Vp8(), b"\x10" + KEY[:4], b"\x00" + KEY[4:]) == (KEY, True)
-    extended = b"\x90\xf0\x81\x02\x03\x04"  # two bytes of PictureID, TL0PICIDX, TID and KEYIDX
-    assert _frame(Vp8(), extended + b"\x11\x02\x03") == (b"\x11\x02\x03", False)
-    assert _frame(Vp8(), b"\x90\x80\x01" + b"\x11\x02\x03") == (b"\x11\x02\x03", False)
-    assert _frame(Vp8(), b"\x10\x11\x02", b"\x01\x03") == (b"\x11\x02\x03", False)  # partitions
-    assert _frame(Vp8()) is None
-
-
-@pytest.mark.parametrize(
-    "payloads",
-    [
-        [b"\x00\x11\x02\x03"],
-        [b"\x11\x11\x02\x03"],  # the second partition
-        [b"\x10\x11\x02", b"\x10\x11\x02"],
-        [b"\x10"],
-        [b"\x90\xf0\x81"],
-        [b"\x10" + KEY[:3] + b"nop" + bytes(8)],
-        [b"\x10" + KEY[:6]],
-    ],
-)
-def test_broken_vp8_is_refused(payloads: list[bytes]) -> None:
-    with pytest.raises(BrokenPayload):
-        _frame(Vp8(), *payloads)
-
-
-@pytest.mark.parametrize("codec", ["H264", "VP8"])
-def test_a_frame_has_bounds(codec: str) -> None:
-    first = b"\x10\x11\x02" if codec == "VP8" else SLICE
-    more = (b"\x00" if codec == "VP8" else b"\x41\x1a") + bytes(60_000)
-    with pytest.raises(BrokenPayload):
-        _frame(depacketizer(codec), first, *[more] * (MOST_FRAME_BYTES // 60_000 + 1))
-
-
-@given(st.data())
-@settings(max_examples=300, deadline=None)
-def test_any_payloads_make_frames_or_are_refused(data: st.DataObject) -> None:
-    codec = data.draw(st.sampled_from(["H264", "VP8"]))
-    real = [parse(packet).payload for packet in stream(codec).packets[:30]]
-    one = depacketizer(codec)
-    for _ in range(data.draw(st.integers(1, 8))):
-        payload = bytearray(data.draw(st.one_of(st.binary(max_size=60), st.sampled_from(real))))
-        for at, byte in data.draw(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 255)))):
-            if at < len(payload):
-                payload[at] = byte
-        try:
-            one.add(bytes(payload))
-            if data.draw(st.booleans()):
-                one.end()
-                one.begin(whole=data.draw(st.booleans()))
-        except BrokenPayload:
-            one.begin(whole=True)

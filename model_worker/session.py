@@ -4,7 +4,6 @@ It knows no broker and no clock: frames come with their timestamps.
 """
 
 import math
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,17 +11,16 @@ from dataclasses import replace
 import torch
 
 from model_worker.answer import Answer
+from model_worker.compressor import Compressor
 from model_worker.decoding import Sampling
 from model_worker.families.base import FamilyAdapter, Grid, Turn
 from model_worker.frame import Frame, FrameError, check_frame
 from model_worker.memory.cache import BoundedCache, CacheShape
 from model_worker.memory.description import MemoryDescription, describe
 from model_worker.memory.policies.base import CompressionPolicy
-from model_worker.memory.policies.tokens import Layout
 from model_worker.memory.pool import KVPool
 from model_worker.memory.view import MemoryView
 from model_worker.prompt import Moment, QuestionError, fit_turns, plan_prompt
-from model_worker.proxy import attention_of, layout_of
 from model_worker.state import SessionState
 from model_worker.timeline import Positions, Timeline
 from model_worker.watch import Seen, Watch
@@ -40,8 +38,6 @@ __all__ = [
     "SessionBusy",
     "Turn",
 ]
-
-_PASSES = 64
 
 
 class SessionBusy(RuntimeError):
@@ -69,25 +65,21 @@ class Session:
         prefix, _ = adapter.conversation([], "?", instructions)
         assert len(prefix) == shape.prefix
         self._adapter = adapter
-        self._policy = policy
         self._instructions = instructions
-        self._cache: BoundedCache | None = BoundedCache(
-            shape, adapter.dtype, adapter.device, pool, policy.marks
-        )
+        self._compressor = Compressor(adapter, shape, policy, instructions)
+        cache = BoundedCache(shape, adapter.dtype, adapter.device, pool, policy.marks)
+        self._cache: BoundedCache | None = cache
         longest = longest_position or adapter.longest_position
         self._timeline = Timeline(adapter, shape, longest, positions)
         self._turns: deque[Turn] = deque(maxlen=history_turns)
         self._turns_in_all = 0
         self._answer: Answer | None = None
         self._grid: Grid | None = None
-        self._layout: Layout | None = None
         self._pending: list[Seen] = []
         self._newest = -math.inf
-        self._lengths: deque[int] = deque(maxlen=shape.cap)  # tokens of the latest units
         self._frames = 0
-        self.passes: deque[float] = deque(maxlen=_PASSES)
-        """How long the latest compression passes took, in seconds, as this thread waits for them;
-        whoever counts them takes them out."""
+        self.passes = self._compressor.passes
+        """See `Compressor`; whoever counts them takes them out."""
         try:
             if prefix:
                 self._prefill_prefix(prefix)
@@ -148,7 +140,7 @@ class Session:
 
         Raises FrameError where a frame cannot be used.
         """
-        cache = self._open_cache()
+        cache, compressor = self._open_cache(), self._compressor
         if len(frames) != len(timestamps):
             raise FrameError(f"{len(frames)} frames came with {len(timestamps)} timestamps")
         newest = self._newest
@@ -160,15 +152,10 @@ class Session:
         grid = self._grid or Grid(0, 0, 0, 0)
         group = self._adapter.frames_per_unit
         taken = len(frames)
-        if frames and (self._answer is not None or not self._policy.drops):
-            units_left = cache.visual_room // self._adapter.unit_tokens(grid)
-            room = (units_left + 1) * group - 1 - len(self._pending)
-            if taken > room and not self._policy.drops:
-                raise FrameError(
-                    f"the policy {self._policy.name!r} drops nothing and the memory of "
-                    f"{cache.shape.cap} tokens is full: open a session with more budget_tokens, or "
-                    "with another policy"
-                )
+        units_left = cache.visual_room // self._adapter.unit_tokens(grid) if frames else 0
+        room = (units_left + 1) * group - 1 - len(self._pending)
+        compressor.admit(cache, taken, room)
+        if self._answer is not None:
             taken = min(taken, room)
         waiting = self._pending + [
             (self._adapter.pixels(frame, grid), float(timestamp))
@@ -188,8 +175,8 @@ class Session:
             self._timeline,
             waiting[:ready],
             grid,
-            self._compress,
-            self._arrived,
+            lambda grid: compressor.make_room(cache, self._timeline, grid),
+            lambda lengths: compressor.arrived(cache, lengths, grid),
             taken_all,
         )
         return watch, taken
@@ -199,34 +186,6 @@ class Session:
             return self._adapter.grid(frame.shape[1], frame.shape[0])
         except ValueError as error:
             raise FrameError(f"the model cannot take frames of this shape: {error}") from error
-
-    def _arrived(self, lengths: list[int]) -> None:
-        self._lengths.extend(lengths)
-        if self._policy.marks:
-            self._open_cache().arrive(self._policy, sum(lengths), self._lie())
-
-    def _compress(self, grid: Grid) -> None:
-        cache, policy, began = self._open_cache(), self._policy, time.perf_counter()
-        most = self._adapter.unit_tokens(grid)
-        recent = policy.recent_frames(cache.shape.cap, cache.shape.budget, most)
-        attention = attention_of(
-            policy.proxies, self._adapter, cache, grid, self._timeline.highest, self._instructions
-        )
-        cache.compress(policy, sum(list(self._lengths)[-recent:]), attention, self._lie())
-        self._timeline.compact(cache, self._fewest_tokens, grid)
-        self.passes.append(time.perf_counter() - began)
-
-    def _lie(self) -> Layout:
-        """How the tokens of a frame lie."""
-        if self._layout is None:
-            assert self._grid is not None
-            self._layout = layout_of(self._adapter, self._grid)
-        return self._layout
-
-    @property
-    def _fewest_tokens(self) -> int:
-        """Tokens that a unit has had of late at least."""
-        return min(self._lengths, default=1)
 
     @torch.no_grad()
     def _prefill_prefix(self, ids: list[int]) -> None:
@@ -321,13 +280,13 @@ class Session:
     def state(self) -> SessionState:
         """The rest. Frames of work that is not done yet and an answer in progress are not in it."""
         return SessionState(
-            policy=self._policy,
+            policy=self._compressor.policy,
             timeline=self._timeline.state,
             grid=self._grid,
             frames=self._frames,
             newest=self._newest,
             pending=tuple(self._pending),
-            lengths=tuple(self._lengths),
+            lengths=tuple(self._compressor.lengths),
             instructions=self._instructions,
             history_turns=self._turns.maxlen or 0,
             turns=tuple(self._turns),
@@ -336,11 +295,11 @@ class Session:
 
     def resume(self, state: SessionState) -> None:
         """Go on from the state of a session that was opened as this one."""
-        assert (self._policy, self._instructions) == (state.policy, state.instructions)
+        assert (self._compressor.policy, self._instructions) == (state.policy, state.instructions)
         self._timeline.resume(state.timeline)
         self._grid, self._frames, self._newest = state.grid, state.frames, state.newest
         self._pending = list(state.pending)
-        self._lengths.extend(state.lengths)
+        self._compressor.lengths.extend(state.lengths)
         self._turns.extend(state.turns)
         self._turns_in_all = state.turns_in_all
 
@@ -364,7 +323,7 @@ class Session:
     def _describe(self) -> MemoryDescription:
         grid, span = self._grid, self._span() if self._frames else None
         sides = (grid.rows, grid.columns, self._adapter.unit_tokens(grid)) if grid else None
-        left = self._timeline.left(self._fewest_tokens, grid) if grid else None
+        left = self._timeline.left(self._compressor.fewest_tokens, grid) if grid else None
         return describe(self._open_cache(), sides, span, left)
 
     @property

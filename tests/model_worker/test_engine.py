@@ -123,14 +123,14 @@ def test_a_checkpoint_may_name_the_policy_that_suits_it(
     (folder / "lookback.json").write_text('{"policy": "tar"}')
     engine = Engine.load(folder)
     assert engine.default_policy == "tar"
-    assert engine.open_session()._policy == TaR()
-    assert engine.open_session(policy="recency")._policy == Recency()
+    assert engine.open_session().state.policy == TaR()
+    assert engine.open_session(policy="recency").state.policy == Recency()
     assert engine.default_positions == "native"
     (folder / "lookback.json").write_text('{"positions": "compact"}')
     assert Engine.load(folder).default_positions == "compact"
     assert Engine.load(folder).default_policy == "infinipot_v"
     for text, named in (
-        ('{"policy": "magic"}', "known: infinipot_v, recency, tar"),
+        ('{"policy": "magic"}', "known: full, hermes, infinipot_v, "),
         ('{"positions": "magic"}', "known: compact, native"),
         ('{"budget": 3}', "known: policy, positions"),
         ("{", "cannot be used"),

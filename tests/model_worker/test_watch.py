@@ -87,7 +87,7 @@ def test_what_is_kept_after_five_passes_is_what_was_seen(
     index = {place: i for i, place in enumerate(_places(dense, 0, 0))}
     assert len(index) == length, "a time and a patch name one token"
     most = engine.adapter.unit_tokens(session._choose_grid(frames[0]))
-    recent = session._policy.recent_frames(cap, session.memory.budget_tokens, most) + 1
+    recent = session._compressor.policy.recent_frames(cap, session.memory.budget_tokens, most) + 1
     newest = sorted({time for time, _ in index})[-recent]
     whole = [i for (time, _), i in index.items() if time >= newest]
     for layer in range(shape.layers):

@@ -80,7 +80,7 @@ def jumps(
         kept = cache.visual_keys.clone(), cache.positions.clone()
         place = timeline._origin, timeline.highest
         timeline._mode = "compact"
-        timeline.compact(cache, session._fewest_tokens, grid)
+        timeline.compact(cache, session._compressor.fewest_tokens, grid)
         compact = listener.ask(session)
         cache.visual_keys.copy_(kept[0])
         cache.positions.copy_(kept[1])

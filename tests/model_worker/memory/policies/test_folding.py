@@ -57,7 +57,7 @@ def test_turned_back_the_same_picture_has_the_same_keys(
     engine = engines[family]
     session = watched(engine, frames[:1] * 8, budget=300, policy="uniform")
     cache = session.cache
-    tokens = cache._tokens(slice(0, 1), cache._unattended, session._lie())
+    tokens = cache._tokens(slice(0, 1), cache._unattended, session._compressor._laid(session._grid))
     still, patches, frame = tokens.still()[0, 0], tokens.patches[0, 0], tokens.frames()[0, 0]
     pictured = patches < tokens.known_layout.pictured
     first, last = still[pictured & (frame == 0)], still[pictured & (frame == frame.max())]

@@ -163,7 +163,7 @@ def test_a_stream_ten_times_as_long_as_the_memory(
     for layer_times, layer_patches in zip(times.flatten(0, 1), patches.flatten(0, 1), strict=True):
         seen = list(zip(layer_times.tolist(), layer_patches.tolist(), strict=True))
         assert len(set(seen)) == len(seen), "each token once"
-    newest = session._lengths[-1]
+    newest = session._compressor.lengths[-1]
     assert (times[..., -newest:] == times.max()).all(), "the newest frame is whole"
     assert cache.buffer.isfinite().all()
     assert "".join(session.ask("What?")) is not None
@@ -213,7 +213,7 @@ def test_answers_and_proxy_questions_leave_the_memory_as_it_was(
             kept = attention
 
         cache.compress = noted  # type: ignore[assignment]
-        session._compress(session._grid)  # type: ignore[arg-type]
+        session._compressor.make_room(cache, session._timeline, session._grid)  # type: ignore[arg-type]
         cache.compress = original  # type: ignore[method-assign]
         shape = cache.shape
         wanted = (len(policy.proxies), shape.layers, shape.kv_heads, cache.visual_length)

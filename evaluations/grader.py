@@ -7,13 +7,12 @@ grades of two judges are not mixed.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
 
-from evaluations.benchmark import Benchmark
 from evaluations.errors import EvalError
 from evaluations.item import Item, Skip
 from evaluations.results import Results
@@ -53,12 +52,10 @@ class Grader:
     key: str | None = None
 
     def __call__(
-        self, benchmark: Benchmark, results: Results, items: Sequence[Item], tell: Any
+        self, results: Results, items: Sequence[Item], tell: Callable[[str], None]
     ) -> list[Skip]:
         """Grade what has no grade yet. Raises EvalError where the endpoint does not answer or the
         file has grades of another judge."""
-        if not benchmark.judged:
-            raise EvalError(f"{benchmark.title} is scored by its own rule: leave --judge out")
         for grade in results.grades.values():
             if grade["by"] != self.model:
                 raise EvalError(

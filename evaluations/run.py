@@ -16,7 +16,7 @@ from evaluations.summary import summarise
 from model_worker.engine import Engine
 
 Tell = Callable[[str], None]
-Grade = Callable[[Benchmark, Results, Sequence[Item], Tell], list[Skip]]
+Grade = Callable[[Results, Sequence[Item], Tell], list[Skip]]
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def run(
             tell(f"{len(items) - len(left)} of {len(items)} questions are answered already")
         skips += _ask(benchmark, engine, left, streaming, results, tell)
         if grade is not None:
-            skips += grade(benchmark, results, items, tell)
+            skips += grade(results, items, tell)
         summary = summarise(benchmark, about, items, results.records, results.grades, skips)
         summary["results"] = str(options.out)
         summary["predictions"] = _write_predictions(benchmark, results, items)

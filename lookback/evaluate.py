@@ -75,6 +75,10 @@ def run(
     transformers.utils.logging.disable_progress_bar()
     grade: Grade | None = None
     if judge is not None:
+        if not benchmark.judged:
+            own = f"{benchmark.title} is scored by its own rule: leave --judge out"
+            print(f"lookback: {own}.", file=sys.stderr)
+            return UNUSABLE
         grade = Grader(judge, judge_model, os.environ.get("LOOKBACK_JUDGE_KEY") or None)
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     try:

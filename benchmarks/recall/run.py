@@ -21,6 +21,7 @@ from benchmarks.recall.cell import Cell, Policies, StreamName
 from benchmarks.recall.crew import Setting, sit_all
 from benchmarks.recall.download import openmoji
 from benchmarks.recall.ledger import Ledger
+from benchmarks.recall.plot import by_age, by_budget
 from benchmarks.recall.report import shown
 from benchmarks.recall.rows import by_scenario, paired, rows
 from benchmarks.recall.scenario import SCENARIOS
@@ -103,7 +104,7 @@ def run(
     ]
     interrupted = _measure(setting, engine, wanted, ledger, jobs, progress)
     results = [ledger[cell] for cells in wanted for cell in cells if cell in ledger]
-    figures = {
+    figures: dict[str, Any] = {
         "benchmark": "recall",
         "model": engine.name,
         "identity": engine.adapter.identity,
@@ -120,6 +121,8 @@ def run(
     }
     if path is not None:
         path.write_text(json.dumps(figures, indent=1) + "\n")
+        path.with_name(f"{path.stem}-budget.svg").write_text(by_budget(figures["rows"]))
+        path.with_name(f"{path.stem}-age.svg").write_text(by_age(figures["rows"]))
     return figures
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
+from transformers import LlavaOnevisionForConditionalGeneration
 
 from training.checkpoint import SIDE, build_model
 from training.edition2.checkpoint import build_tokenizer
@@ -118,11 +119,12 @@ class Bank:
         return self.features[rows].float().flatten(1, 2)
 
 
-def load_stage(path: Path) -> Stage0:
-    """Stage 0 with the weights of its state file."""
-    stage = Stage0(build_model(build_tokenizer()))
+def load_stage(path: Path) -> tuple[LlavaOnevisionForConditionalGeneration, Stage0]:
+    """The model and its stage 0 with the weights of a state file of stage 0."""
+    model = build_model(build_tokenizer())
+    stage = Stage0(model)
     stage.load_state_dict(torch.load(path, weights_only=True)["stage"])
-    return stage.eval()
+    return model, stage.eval()
 
 
 def main() -> None:
@@ -134,7 +136,7 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
-    stage = load_stage(args.tower)
+    _, stage = load_stage(args.tower)
     begun = time.monotonic()
     parts = {
         "held": fill(stage, args.held_out, args.seed, True, args.bf16),

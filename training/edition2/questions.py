@@ -25,6 +25,8 @@ from training.edition2.world import (
 from training.world import NUMBERS
 
 ABSENT_SHARE: Final = 0.12  # of the questions that name an object which was not there
+DULL_SHARE: Final = 0.35  # of the questions whose answer is that there was nothing of the kind
+DULL: Final = ("says nothing.", "seen no word.", "seen no number.", "did not move.")
 THIRDS: Final = ("at the beginning", "in the middle", "at the end")
 
 
@@ -65,6 +67,12 @@ class Asker:
 
     def ask(self, kind: str, topic: int = -1) -> Exchange | None:
         """A question of `kind`, or None where the stream allows none; "it" means `topic`."""
+        asked = self._ask(kind, topic)
+        if asked is not None and asked.answer.endswith(DULL) and self.rng.random() > DULL_SHARE:
+            return None
+        return asked
+
+    def _ask(self, kind: str, topic: int) -> Exchange | None:
         if kind == "it":
             return self._follow_up(topic) if topic >= 0 else None
         if kind in _ON_RUNS:

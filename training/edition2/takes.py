@@ -64,7 +64,9 @@ class Drawer:
             place = int(self.rng.integers(len(PLACE_NAMES)))
             if place in used or (obj is None and which in present):
                 continue
-            if is_held_out(which, place, ground) == self.held_out:
+            # An object and a ground have one held-out place at most: to move, it has to leave it.
+            moves_on = obj is not None and self.held_out
+            if moves_on or is_held_out(which, place, ground) == self.held_out:
                 return Thing(which, place)
         return None
 

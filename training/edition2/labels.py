@@ -1,0 +1,82 @@
+"""Dense supervision of stage 1: what every object's token, and every object that a question
+means, is asked to know.
+
+Knows nothing about tensors.
+"""
+
+from typing import Final
+
+from training.edition2.chronicle import Chronicle
+from training.edition2.world import (
+    AGES,
+    CELLS,
+    DIRECTIONS,
+    GROUND_NAMES,
+    NOT_MOVED,
+    OBJECT_NAMES,
+    PLACES,
+)
+
+IGNORE: Final = -100
+NOTHING: Final = len(OBJECT_NAMES)  # the class "no object came before"
+MOST_COUNTED: Final = 16
+
+TOKEN_LABELS: Final = {
+    "before": NOTHING + 1, "start": 3, "count": MOST_COUNTED + 1, "shift": NOT_MOVED + 1,
+}  # fmt: skip
+"""Of an object's token, with the number of classes: the object that came before; whether it is a
+new (1) or a returning (2) object's first frame; different objects so far; the way it just moved."""
+
+FACTS: Final = {
+    "seen": 2, "place": len(PLACES), "ground": len(GROUND_NAMES), "before": NOTHING + 1,
+    "after": NOTHING + 1, "moved": len(DIRECTIONS) + 1, "here": 2, "age": len(AGES),
+}  # fmt: skip
+"""What is known of a named object, and how many values each fact can have."""
+
+
+def _or_ignore(value: int | None, nothing: int = IGNORE) -> int:
+    return IGNORE if value is None else nothing if value < 0 else value
+
+
+def facts_of(obj: int, chronicle: Chronicle) -> list[int]:
+    """FACTS of an object; what has no single answer is IGNORE."""
+    runs = chronicle.runs_of(obj)
+    if not runs:
+        return [0] + [IGNORE] * (len(FACTS) - 1)
+    lasting = [
+        _or_ignore(chronicle.moves_of(obj)),
+        int(chronicle.last.place_of(obj) >= 0),
+        _or_ignore(chronicle.age(obj)),
+    ]
+    if len(runs) != 1:
+        return [1, IGNORE, IGNORE, IGNORE, IGNORE, *lasting]
+    run = runs[0]
+    place = run.places[0] if len(run.places) == 1 else IGNORE
+    ground = next(iter(run.grounds)) if len(run.grounds) == 1 else IGNORE
+    sides = [_or_ignore(chronicle.neighbour(run, step), NOTHING) for step in (-1, 1)]
+    return [1, place, ground, *sides, *lasting]
+
+
+def token_labels(chronicle: Chronicle) -> tuple[list[tuple[int, int]], list[list[int]]]:
+    """(frame, cell) of every object that is shown, in order, and its TOKEN_LABELS."""
+    at: list[tuple[int, int]] = []
+    labels: list[list[int]] = []
+    seen: set[int] = set()
+    before: dict[int, int] = {}
+    shifts = {
+        (event.frame, event.obj): event.way for event in chronicle.events if event.what == "moved"
+    }
+    for frame, (sight, runs) in enumerate(zip(chronicle.sights, chronicle.current, strict=True)):
+        starts = [
+            0 if run.begin != frame else 2 if run.obj in seen else 1
+            for run in runs
+        ]  # fmt: skip
+        seen |= {run.obj for run in runs}
+        count = len(seen) if len(seen) <= MOST_COUNTED else IGNORE
+        for thing, run, start in zip(sight.things, runs, starts, strict=True):
+            if id(run) not in before:
+                before[id(run)] = _or_ignore(chronicle.neighbour(run, -1), NOTHING)
+            shift = _or_ignore(shifts.get((frame, thing.obj), NOT_MOVED))
+            at.append((frame, CELLS[thing.place]))
+            labels.append([before[id(run)], start, count, shift])
+    return at, labels

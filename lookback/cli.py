@@ -233,6 +233,12 @@ def models(
 @app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="Which one; `list` names them.")],
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(
+            help="Of `policy-check` and `recall`: the model, as --model.", metavar="MODEL"
+        ),
+    ] = None,
     hours: Annotated[
         float | None, typer.Option(help="Of `endless`: hours of stream; 24 by default.")
     ] = None,
@@ -266,10 +272,11 @@ def bench(
         bool, typer.Option("--quick", help="Of `recall`: a part of it, in five minutes.")
     ] = False,
     policies: Annotated[
-        str | None, typer.Option(help="Of `recall`: which, as infinipot_v,recency.")
+        str | None, typer.Option(help="Of `recall` and `policy-check`: which, as van,recency.")
     ] = None,
     budgets: Annotated[
-        str | None, typer.Option(help="Of `recall`: shares of the stream's tokens, as full,1/8.")
+        str | None,
+        typer.Option(help="Of `recall` and `policy-check`: shares of the stream's tokens, as 1/8."),
     ] = None,
     scenarios: Annotated[
         str | None, typer.Option(help="Of `recall`: which, as busy,quiet.")
@@ -279,6 +286,12 @@ def bench(
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="A checkpoint's folder or hub id; lookback-mini by default.")
+    ] = None,
+    video: Annotated[
+        str | None, typer.Option(help="Of `policy-check`: the clip; the sample by default.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Of `policy-check`: frames a second of it (1).")
     ] = None,
     positions: Annotated[
         str | None, typer.Option(help="Of `recall`: native or compact; the model's by default.")
@@ -313,7 +326,9 @@ def bench(
         "budgets": budgets,
         "scenarios": scenarios,
         "streams": streams,
-        "model": model,
+        "model": model or checkpoint,
+        "video": video,
+        "fps": fps,
         "positions": positions,
         "seed": seed,
         "out": out,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from evaluations.benchmark import Benchmark
 from evaluations.errors import ChoiceError, EvalError
 from evaluations.item import Answered, Item, Skip
@@ -160,9 +162,7 @@ def _ask(
                 else:
                     results.add(_record(benchmark, became))
                     done += 1
-        except (RuntimeError, ArithmeticError) as error:
-            if isinstance(error, EvalError):
-                raise
+        except (torch.OutOfMemoryError, ArithmeticError) as error:
             raise EvalError(
                 f"{video.name} cannot be watched ({error}); what is answered is kept in "
                 f"{results.path}"

@@ -12,7 +12,7 @@ from lookback.video import Video, VideoError
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine
 from model_worker.picture import fitted
-from model_worker.session import FrameError, QuestionError, Session, SessionBusy
+from model_worker.session import FrameError, QuestionError, Session
 
 NO_VIDEO: Final = "no video"
 DAMAGED: Final = "damaged video"
@@ -140,9 +140,9 @@ def _stream(
     except VideoError as error:
         broken = DAMAGED, str(error).rstrip(".")
     except FrameError as error:
-        broken = FRAMES, str(error)
-    except SessionBusy:
-        broken = FULL, "the policy lets go of nothing: raise --budget, or take another --policy"
+        session = watched.session
+        full = session.has_seen and not session.state.policy.drops
+        broken = FULL if full else FRAMES, str(error)
     period = 1 / streaming.fps
     if broken is None and (lacks := _lacks(video, watched.newest + period, due)):
         broken = DAMAGED, lacks

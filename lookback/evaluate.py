@@ -159,6 +159,8 @@ def show(summary: Mapping[str, Any], benchmark: Benchmark, console: Console) -> 
         console.print(f"{summary['asked_late']} were asked at the video's end, before their time")
     if summary["subtitles_left_out"]:
         console.print(f"{summary['subtitles_left_out']} had room for a part of their subtitles")
+    if summary["kv_bytes"]:
+        console.print(f"KV memory: {summary['kv_bytes'] / 1e6:.1f} MB a video", highlight=False)
     if summary["rows"]:
         table = Table("", "accuracy", "95 %", "questions")
         for row in summary["rows"]:

@@ -9,7 +9,7 @@ from evaluations.published import FIGURES, INFINIPOT, figures
 @pytest.mark.parametrize(
     ("model", "benchmark", "found"),
     [
-        ("Qwen/Qwen2-VL-7B-Instruct", "videomme", {63.9, 62.8, 61.1, 62.1}),
+        ("Qwen/Qwen2-VL-7B-Instruct", "videomme", {63.9, 62.8, 61.1}),
         ("qwen2-vl-7b-instruct", "egoschema", {65.2, 65.6, 67.2}),
         ("Qwen/Qwen2.5-VL-7B-Instruct", "ovobench", {51.7, 53.6, 52.28, 59.21}),
         ("llava-hf/llava-onevision-qwen2-7b-ov-hf", "rvs", {57.9, 51.4, 60.1, 53.4}),

@@ -1,5 +1,6 @@
 """Annotation files are read as they are, and what is wrong with a row or a file is said."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,14 @@ def test_parquet_is_read_and_what_is_none_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"PAR1 and nothing else")
     with pytest.raises(EvalError, match=r"a\.parquet"):
         read_parquet(file, "")
+
+
+def test_without_pyarrow_it_is_said_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(EvalError, match=r"lookback\[parquet\].*, or write it as JSON"):
+        read_parquet(tmp_path / "a.parquet", "write it as JSON")
 
 
 def test_a_video_has_one_of_several_endings_and_stays_in_its_folder(tmp_path: Path) -> None:

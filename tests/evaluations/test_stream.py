@@ -145,10 +145,13 @@ def test_garbage_in_the_middle_is_never_a_wrong_answer_in_silence(
         assert isinstance(late, Skip) and late.reason == "damaged video"
 
 
-def test_frames_that_are_too_small_are_named(engine: Engine, tmp_path: Path) -> None:
-    noise = clip(tmp_path / "a.mp4", 1.0, size=16)
-    found = became(engine, item(noise))
-    assert isinstance(found["q"], Answered)  # brought to the model's own size
+def test_a_memory_that_lets_go_of_nothing_is_said_to_be_full(engine: Engine, noise: Path) -> None:
+    small = Streaming(fps=5.0, max_tokens=2, budget_tokens=36, policy="full")
+    found = became(engine, item(noise, 1.0, id="early"), item(noise, id="end"), streaming=small)
+    assert isinstance(found["early"], Answered)
+    skip = found["end"]
+    assert isinstance(skip, Skip) and skip.reason == "memory full"
+    assert "budget" in skip.detail
 
 
 def test_a_question_that_does_not_fit_is_skipped_alone(engine: Engine, noise: Path) -> None:

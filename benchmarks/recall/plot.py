@@ -82,7 +82,8 @@ def _lines(rows: Sequence[_Row], along: str) -> dict[str, dict[str, tuple[float,
 
 def draw(panels: Sequence[Panel], label: str) -> str:
     """The panels in a row, with a legend."""
-    policies = list(dict.fromkeys(policy for panel in panels for policy in panel.lines))
+    named = dict.fromkeys(policy for panel in panels for policy in panel.lines)
+    policies = [FULL, *(policy for policy in named if policy != FULL)]
     rows = -(-len(panels) // 2)
     wide = _LEFT + min(2, len(panels)) * (_WIDTH + _LEFT + _BETWEEN) + _LEGEND
     high = max(rows * (_TOP + _HEIGHT + _BELOW), _TOP + _LINE * (len(policies) + 1))
@@ -135,8 +136,8 @@ def _panel(panel: Panel, styles: Mapping[str, str], label: str) -> list[str]:
     for place, (policy, values) in enumerate(panel.lines.items()):
         shift = 3.0 * (place - (len(panel.lines) - 1) / 2)  # so that intervals lie side by side
         points = [
-            (across(name) + shift, *(down(share) for share in shares))
-            for name, shares in values.items()
+            (across(name) + shift, down(middle), down(low), down(high))
+            for name, (middle, low, high) in values.items()
         ]
         parts += _line(policy, points, styles[policy])
     return parts

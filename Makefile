@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install run test fuzz check format docs lock audit train bench soak
+.PHONY: help install run test fuzz check format docs lock audit train edition bench soak
 
 help:  ## This list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -71,6 +71,19 @@ train: install  ## Make lookback-mini again (hours); goes on where it was stoppe
 	$(BIN)/python -m training.evaluate --state runs/decoder/state.pt --out training/accuracy.json
 	$(BIN)/python -m training.curve --tower runs/tower/log.jsonl --decoder runs/decoder/log.jsonl --out training/curve.png
 	$(BIN)/python -m training.export --state runs/decoder/state.pt --out models/lookback-mini
+
+SECOND := runs/edition2
+
+edition: install  ## Make lookback-mini's second edition (hours, in runs/); goes on where it was stopped
+	@.ci/packages emoji
+	$(BIN)/python -m training.edition2.material --out runs/material
+	$(BIN)/python -m training.edition2.tower --begin models/lookback-mini --out $(SECOND)/tower
+	test -e $(SECOND)/bank.pt || $(BIN)/python -m training.edition2.bank --tower $(SECOND)/tower/state.pt --out $(SECOND)/bank.pt
+	$(BIN)/python -m training.edition2.decoder --bank $(SECOND)/bank.pt --tower $(SECOND)/tower/state.pt --out $(SECOND)/decoder $(ARGS)
+	$(BIN)/python -m training.edition2.export --state $(SECOND)/decoder/state.pt --out $(SECOND)/lookback-mini
+	$(BIN)/python -m training.evaluate --state $(SECOND)/lookback-mini --out $(SECOND)/accuracy-first.json
+	$(BIN)/python -m training.edition2.evaluate --state $(SECOND)/lookback-mini --out $(SECOND)/accuracy.json
+	$(BIN)/python -m training.edition2.curve --tower $(SECOND)/tower/log.jsonl --decoder $(SECOND)/decoder/log.jsonl --out $(SECOND)/curve.png
 
 bench: install  ## Run the benchmarks (half an hour)
 	for name in compress ingest ttft sessions page load endless; do $(BIN)/lookback bench $$name; done

@@ -7,7 +7,7 @@ own, phases begin after minutes of CPU time, and the rates stay level until the 
 to nothing, so that a run can be closed at any time: run it again with fewer --minutes.
 
     E=runs/edition2 python -m training.edition2.decoder --bank $E/bank.pt \
-        --tower $E/tower/state.pt --out $E/decoder --minutes 600 --bf16
+        --tower $E/tower/state.pt --out $E/decoder --minutes 600
 """
 
 import argparse
@@ -29,7 +29,7 @@ from training.edition2.checkpoint import build_tokenizer
 from training.edition2.clips import ClipBatches, Clips, Phase
 from training.edition2.labels import FACTS, IGNORE, TOKEN_LABELS
 from training.edition2.phrasings import KINDS, OLD_KINDS
-from training.edition2.tower import Stage0
+from training.edition2.tower import HAS_AMX, Stage0
 from training.forgetting import RECENT, SPREAD
 from training.optimise import Optimisers
 
@@ -235,7 +235,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=7000, help="per batch, all clips together")
     parser.add_argument("--muon-rate", type=float, default=1.2e-3)
     parser.add_argument("--adam-rate", type=float, default=5e-4)
-    parser.add_argument("--bf16", action="store_true", help="twice as fast where the CPU has AMX")
+    parser.add_argument(
+        "--bf16", action=argparse.BooleanOptionalAction, default=HAS_AMX,
+        help="twice as fast where the CPU has AMX, which is the default there",
+    )  # fmt: skip
     parser.add_argument("--every", type=int, default=100, help="steps between tests")
     parser.add_argument("--seed", type=int, default=31)
     args = parser.parse_args()
@@ -254,6 +257,8 @@ def main() -> None:
         stage.load_state_dict(state["stage"])
         optimisers.load_state_dict(state["optimisers"])
         spent, step = state["spent"], state["step"]
+    if spent >= args.minutes * 60:
+        return
     tests = held_out_batches(unseen, ((12, 8), (60, 6), (240, 2)))
     maker = ClipBatches(bank.takes, phase_at(spent / 60), args.tokens, args.seed + step)
     batches = iter(DataLoader(maker, batch_size=None, num_workers=1, prefetch_factor=4))

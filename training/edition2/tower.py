@@ -30,6 +30,7 @@ from training.optimise import Optimisers, warm_cosine
 from training.tower import to_pixels
 
 TEXT_LABEL = 1000
+HAS_AMX: bool = torch.cpu._is_amx_tile_supported()
 
 
 class Labelled(NamedTuple):
@@ -163,7 +164,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--muon-rate", type=float, default=2e-3)
     parser.add_argument("--adam-rate", type=float, default=1e-3)
-    parser.add_argument("--bf16", action="store_true", help="twice as fast where the CPU has AMX")
+    parser.add_argument(
+        "--bf16", action=argparse.BooleanOptionalAction, default=HAS_AMX,
+        help="twice as fast where the CPU has AMX, which is the default there",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=21)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -188,6 +192,8 @@ def main() -> None:
         stage.load_state_dict(state["stage"])
         optimisers.load_state_dict(state["optimisers"])
         spent, step = state["spent"], state["step"]
+    if spent >= args.minutes * 60:
+        return
     test = next(iter(Frames(512, seed=10**6, held_out=True)))
     loader = DataLoader(Frames(args.batch, args.seed + step), batch_size=None, num_workers=1)
     batches = iter(loader)
@@ -214,7 +220,7 @@ def main() -> None:
             row = {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
             print(json.dumps(row), file=log, flush=True)
             print(row, flush=True)
-        if step % 100 == 0 or last:
+        if step % 50 == 0 or last:
             state = {"stage": stage.state_dict(), "optimisers": optimisers.state_dict()}
             torch.save(state | {"spent": spent, "step": step}, state_file.with_suffix(".partial"))
             state_file.with_suffix(".partial").replace(state_file)

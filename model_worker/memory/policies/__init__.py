@@ -7,6 +7,7 @@ from model_worker.memory.policies.hermes import Hermes
 from model_worker.memory.policies.infinipot_v import InfiniPotV, InfiniPotVReleased
 from model_worker.memory.policies.key_norm import KeyNorm
 from model_worker.memory.policies.keydiff import KeyDiff
+from model_worker.memory.policies.novelty import Novelty
 from model_worker.memory.policies.pivots import Pivots
 from model_worker.memory.policies.pooling import InfiniPotVPooled
 from model_worker.memory.policies.readmem import ReadMem
@@ -24,6 +25,7 @@ POLICIES: dict[str, type[CompressionPolicy]] = {
         InfiniPotV,
         InfiniPotVPooled,
         InfiniPotVReleased,
+        Novelty,
         TaR,
         VaN,
         ReversedVaN,

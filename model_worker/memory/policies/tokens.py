@@ -1,6 +1,6 @@
 """What a compression policy is told of a memory: tensors, and how rotary positions turn keys."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -64,20 +64,6 @@ class VisualTokens:
         """`layout`, which a policy that asks for this needs."""
         assert self.layout is not None, "this policy needs a layout"
         return self.layout
-
-    def newest(self, count: int) -> "VisualTokens":
-        """The last `count` tokens alone; views."""
-        kept = slice(len(self) - count, len(self))
-        return replace(
-            self,
-            keys=self.keys[:, :, kept],
-            values=self.values[:, :, kept],
-            patches=self.patches[..., kept],
-            times=self.times[..., kept],
-            positions=self.positions[..., kept],
-            marks=self.marks[..., kept],
-            attention=self.attention[..., kept],
-        )
 
     def layers(self, part: slice) -> "VisualTokens":
         """Those of some of the layers; views."""

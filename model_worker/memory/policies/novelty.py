@@ -1,0 +1,72 @@
+"""What memory does not hold yet stays: this project's own policy.
+
+A token is marked when it comes, by how much its key differs from every key that memory holds of the
+frames before it, whatever their patches. Of a scene that stays the tokens of its first moment are
+kept and none of the repetitions, however long it lasts and whatever comes later; neither a light
+that flickers nor a camera that swings makes anything new. TaR (InfiniPot-V, arXiv 2506.15745,
+section 3.2) compares old tokens with the newest frames alone: of a scene that has gone, every
+repetition is as unlike those as the next, and all of them stay. A new ground is new in every patch
+alike; so tokens that differ from the rest of their own frame weigh a little more.
+
+The likenesses of a frame's keys with all of memory are as many multiplications as one head's scores
+in that frame's own attention.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from model_worker.memory.policies.choosing import ScoringPolicy, unit
+from model_worker.memory.policies.tokens import VisualTokens
+
+_LARGEST = 1 << 24  # likenesses that stand in memory at once
+
+
+@dataclass(frozen=True)
+class Novelty(ScoringPolicy):
+    """Keeps the recent frames, and of the older tokens those that were newest when they came.
+
+    A token's mark is `(1 - max cos(k, k held)) * (evenness + 1 - cos(k, mean k of its frame))`, of
+    keys as if all stood at one position: the larger `evenness`, the less its own frame matters.
+    """
+
+    name: ClassVar[str] = "novelty"
+    marks: ClassVar[int] = 1
+
+    evenness: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.evenness < float("inf"):
+            raise ValueError(f"evenness must be a number from 0, not {self.evenness}")
+
+    def arrive(self, tokens: VisualTokens, new: int) -> None:
+        """See `CompressionPolicy.arrive`."""
+        times = tokens.times[0, 0, -new:]  # of whole frames, and so the same everywhere
+        _, lengths = times.unique_consecutive(return_counts=True)
+        keys = unit(tokens.still())
+        end = len(tokens) - new
+        for length in lengths.tolist():
+            held, frame = keys[:, :, :end], keys[:, :, end : end + length]
+            own = (frame * unit(frame.mean(2, keepdim=True))).sum(-1)
+            marks = (1 - _likest(frame, held)) * (self.evenness + 1 - own)
+            tokens.marks[0, ..., end : end + length] = marks
+            end += length
+
+    def score(self, tokens: VisualTokens, older: int) -> Tensor:
+        """See `ScoringPolicy.score`."""
+        return tokens.marks[0, ..., :older]
+
+
+def _likest(frame: Tensor, held: Tensor) -> Tensor:
+    """The largest cosine of each key of a frame and one that is held, `[layers, kv_heads, new]`; 0
+    where none is above. `frame` `[layers, kv_heads, new, head_dim]`, `held` `[layers, kv_heads,
+    tokens, head_dim]`, all of length 1."""
+    likest = frame.new_zeros(frame.shape[:3])
+    if held.shape[2]:
+        step = max(1, _LARGEST // (held[0, ..., 0].numel() * frame.shape[2]))
+        for first in range(0, len(frame), step):
+            part = slice(first, first + step)
+            likest[part] = (frame[part] @ held[part].transpose(2, 3)).amax(-1)
+    return likest.clamp_min_(0.0)

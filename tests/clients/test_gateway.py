@@ -22,6 +22,7 @@ from lookback_client import (
     Token,
     Unreachable,
 )
+from lookback_client.errors import from_error
 from server.api_keys import editing
 from tests.clients.conftest import picture, shown
 from tests.clients.proxy import proxied
@@ -228,3 +229,12 @@ def name(requirement: str) -> str:
 
 def test_a_token_is_not_shown() -> None:
     assert "abc" not in repr(Token("abc", "s", ("ask",), 1.0))
+
+
+def test_a_websockets_error_says_when_to_ask_again_too() -> None:
+    waits = {"queue_position": 9, "retry_after_seconds": 3.4}
+    error = {"code": "too_many_questions", "message": "Later.", "lookback": waits}
+    busy = from_error(error)
+    assert isinstance(busy, Busy)
+    assert (busy.queue_position, busy.retry_after) == (9, 3.4)
+    assert from_error(error, status=429, retry_after=4.0).retry_after == 4.0

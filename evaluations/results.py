@@ -54,6 +54,8 @@ class Results:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise EvalError(f"{self.path} is being written by another run") from error
+        except OSError as error:
+            raise EvalError(f"{self.path} cannot be locked ({error}): another --out") from error
         header = {"format": FORMAT, **about}
         self._file.seek(0)
         lines = self._whole_lines()

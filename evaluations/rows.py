@@ -185,9 +185,12 @@ def video(folders: Iterable[Path], *stems: str) -> Path:
     ]
     if not wanted:
         raise RowError(f"its video is {stems[0]!r}, which is no name inside the folder")
-    for folder, stem in wanted:
-        for suffix in ("", *_SUFFIXES):
-            if (path := folder / f"{stem}{suffix}").is_file():
-                return path
+    try:
+        for folder, stem in wanted:
+            for suffix in ("", *_SUFFIXES):
+                if (path := folder / f"{stem}{suffix}").is_file():
+                    return path
+    except OSError as error:
+        raise RowError(f"its video cannot be looked for ({error.strerror})") from error
     folder, stem = wanted[0]
     return folder / (stem if Path(stem).suffix in _SUFFIXES else f"{stem}.mp4")

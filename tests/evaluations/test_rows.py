@@ -117,3 +117,5 @@ def test_a_video_has_one_of_several_endings_and_stays_in_its_folder(tmp_path: Pa
     for name in ("../secret.mp4", "/etc/passwd"):
         with pytest.raises(RowError, match="inside the folder"):
             video(folders, name)
+    with pytest.raises(RowError, match="too long"):
+        video(folders, "x" * 5000)

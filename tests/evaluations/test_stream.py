@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -11,6 +12,7 @@ from evaluations.item import Answered, Item, Skip
 from evaluations.stream import Streaming, watch
 from evaluations.subtitles import Cue
 from model_worker.engine import Engine
+from model_worker.session import Session
 from tests.evaluations.datasets import clip
 from tests.lookback.conftest import ROOT
 
@@ -65,6 +67,21 @@ def test_asking_one_does_not_change_what_is_said_to_the_next(engine: Engine, noi
     for one in items:
         assert answered(engine, one, streaming=small) == [together[one.id]]
     assert engine.pool.used_tokens == 0  # every session is closed
+
+
+def test_a_question_is_not_told_of_those_before_it(
+    engine: Engine, noise: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Session] = []
+    inner = engine.open_session
+
+    def kept(**given: Any) -> Session:
+        opened.append(inner(**given))
+        return opened[-1]
+
+    monkeypatch.setattr(engine, "open_session", kept)
+    answered(engine, item(noise, 1.0, id="a"), item(noise, 2.0, id="b"))
+    assert [session.transcript for session in opened] == [[]]
 
 
 def test_what_is_seen_after_the_question_is_not_known_to_it() -> None:

@@ -27,6 +27,8 @@ class Ask(msgspec.Struct, frozen=True, tag="ask"):
     metadata: dict[str, str] | None = None
     """The asker's own: no worker reads it, but the gateway that adopts the session."""
     trace: str | None = None
+    told: str | None = None
+    """The id of the event by which clients were told of it."""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):

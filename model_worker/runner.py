@@ -37,6 +37,7 @@ from telemetry.tracing import Tracer
 log = logging.getLogger(__name__)
 
 STATUS_SECONDS: Final = 0.5
+_LOST: Final = "This was answered, but the answer was lost on its way: ask again."
 
 
 class Runner:
@@ -148,9 +149,9 @@ class Runner:
             # Of what is not in memory yet nothing is told, or its arrival would be told late.
             seat.changed = seat.changed or seat.lane.lost_here != lost
         elif isinstance(mail, Ask):
-            if mail.response in seat.asked:
-                return  # the broker's client sends again what it is not sure of
-            if seat.lane.add_question(mail, now):
+            if mail.response in seat.asked:  # its gateway is not sure that it was read
+                self._asked_again(seat, mail)
+            elif seat.lane.add_question(mail, now):
                 seat.asked.append(mail.response)
                 with self._seats.alone(seat):
                     seat.times[mail.response] = seat.now()
@@ -172,6 +173,13 @@ class Runner:
             assert isinstance(mail, Lost)
             log.warning("session %s is another worker's now", shown(mail.session))
             self._seats.free(seat)
+
+    def _asked_again(self, seat: Seat, ask: Ask) -> None:
+        """A question that has come twice, of which a broker may have forgotten the answer."""
+        waiting = [waiting.what.response for waiting in seat.lane.questions]
+        running = seat.reply.ask.response if seat.reply is not None else None
+        if ask.response not in (running, *waiting):
+            self._emit(AnswerDone(ask.session, ask.response, "failed", message=_LOST))
 
     def _cancel(self, seat: Seat, response: str) -> None:
         if seat.lane.withdraw(response):

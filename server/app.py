@@ -44,6 +44,7 @@ from server.status_routes import METRICS
 from server.status_routes import router as status_router
 from server.tasks import stop
 from server.token_routes import router as token_router
+from server.upkeep import Upkeep
 from server.whip import router as whip_router
 from server.workers import Workers
 from telemetry.logs import configure
@@ -77,10 +78,11 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         broker = await connect_async(settings.broker_url)
         workers = Workers(broker)
         await workers.look()
-        sessions = Sessions(settings, broker, workers, authentication.holds, observer)
+        sessions = Sessions(settings, broker, workers, observer)
         app.state.workers, app.state.sessions = workers, sessions
         measures.watch(lambda: now(sessions, workers))
-        tasks = [asyncio.create_task(workers.run()), asyncio.create_task(sessions.run())]
+        upkeep = Upkeep(sessions, broker, authentication.holds)
+        tasks = [asyncio.create_task(workers.run()), asyncio.create_task(upkeep.run())]
         try:
             yield
         finally:

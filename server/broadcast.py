@@ -102,10 +102,13 @@ class Broadcast:
         """What follows is later than all that another gateway said of the same message."""
         self._number += _SKIPPED
 
-    def publish(self, event: Event) -> None:
-        """To every websocket, and to those that come back for it."""
+    def publish(self, event: Event) -> str:
+        """To every websocket, and to those that come back for it. Returns the event's id, which is
+        a new one where it has none."""
         said = self.show(event)
-        self._history.append((said.event["event_id"], said.text))
+        identity: str = said.event["event_id"]
+        self._history.append((identity, said.text))
+        return identity
 
     def show(self, event: Event) -> Said:
         """To every websocket, but to none that comes later: a state, which the next replaces."""
@@ -145,3 +148,9 @@ def _anchor(entry: bytes) -> str:
     """The broker's id (`milliseconds-number`) so that later ones are greater as text."""
     milliseconds, _, number = entry.decode().partition("-")
     return f"{int(milliseconds):013d}_{int(number or 0):04d}"
+
+
+def anchored(event_id: str) -> tuple[int, int]:
+    """Of an event: the broker's id of the worker's message that it came of, or came after."""
+    _, milliseconds, number, _ = event_id.split("_")
+    return int(milliseconds), int(number)

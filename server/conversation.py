@@ -8,8 +8,7 @@ reach them.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Hashable
 
 from msgspec.structs import replace
 
@@ -17,16 +16,19 @@ from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.questions import Ask, Cancel
 from server.broadcast import Event
 from server.errors import ClientError, ServiceError
-from server.events import ItemCreate, ResponseCancel, ResponseCreate
+from server.events import ResponseCancel, ResponseCreate
 from server.observer import Observer
 from server.outbox import Outbox
 from server.pace import Pace
+from server.questions import Questions
 from server.response import Response, item_status, new_id
 from server.settings import GatewaySettings
+from server.unread import Unread
 
 
 class Conversation:
-    """publish: tells the clients. send: reaches the worker, or raises ServiceError.
+    """publish: tells the clients; returns the event's id. send: reaches the worker, or raises
+    ServiceError; returns where the message stands on the broker.
 
     observer: notes what becomes of answers. A client is whatever tells one asker from another:
     what one has asked is not answered to another's response.create.
@@ -36,8 +38,8 @@ class Conversation:
         self,
         session: str,
         settings: GatewaySettings,
-        publish: Callable[[Event], None],
-        send: Callable[[Ask | Cancel], Awaitable[None]],
+        publish: Callable[[Event], str],
+        send: Callable[[Ask | Cancel], Awaitable[bytes]],
         observer: Observer | None = None,
     ) -> None:
         self._observer = observer or Observer()
@@ -45,10 +47,10 @@ class Conversation:
         self._settings = settings
         self._publish = publish
         self._send = send
-        self._asked: dict[Hashable, list[str]] = {}
+        self.questions = Questions(settings, publish)
         self._unfinished: dict[str, Response] = {}  # in the order in which they were asked
+        self.unread = Unread()
         self._outbox = Outbox(self._unfinished.__contains__)
-        self._limits: dict[Hashable, int | Literal["inf"]] = {}
         self._seen = asyncio.Event()
         self._pace = Pace()
         self._heard_at = 0.0  # when the worker last said something of an answer, or had none
@@ -63,53 +65,7 @@ class Conversation:
         """How many wait behind it."""
         return max(0, len(self._unfinished) - 1)
 
-    # What clients say.
-
-    def checked(self, client: Hashable, event: ItemCreate) -> str:
-        """The question's text. Raises ClientError where it is empty or too long."""
-        text = event.item.text
-        if not text and not event.item.pictures:
-            raise ClientError("empty_question", "The question is empty.", param="item.content")
-        limit = self._settings.question_characters
-        length = len("\n".join([*self._asked.get(client, []), text]))
-        if length > limit:
-            raise ClientError(
-                "question_too_long",
-                f"The question has {length} characters; ask in at most {limit}.",
-                param="item.content",
-            )
-        return text
-
-    def add(
-        self, client: Hashable, event: ItemCreate, pictures: Sequence[dict[str, Any]] = ()
-    ) -> None:
-        """Takes a question. pictures: what is told of those that came with it. Raises
-        ClientError as `checked` does."""
-        text = self.checked(client, event)
-        content: list[dict[str, Any]] = [*pictures]
-        if text:
-            self._asked.setdefault(client, []).append(text)
-            content.append({"type": "input_text", "text": text})
-        item = {
-            "id": event.item.id or new_id("item"),
-            "object": "realtime.item",
-            "type": "message",
-            "status": "completed",
-            "role": "user",
-            "content": content,
-        }
-        self._publish({"type": "conversation.item.added", "item": item})
-        self._publish({"type": "conversation.item.done", "item": item})
-
-    def limit(self, client: Hashable, tokens: int | Literal["inf"]) -> None:
-        """The length at most of answers for which this client asks for no other."""
-        self._limits[client] = tokens
-
-    def longest(self, client: Hashable, wanted: int | Literal["inf"] | None = None) -> int:
-        """How many tokens an answer to this client may have, where it wants so many."""
-        wanted = wanted or self._limits.get(client, self._settings.answer_tokens)
-        longest = self._settings.longest_answer_tokens
-        return longest if wanted == "inf" else min(wanted, longest)
+    # What clients want.
 
     def admit(self) -> None:
         """Raises ClientError (429) where as many questions wait as may: with how many come before,
@@ -138,12 +94,7 @@ class Conversation:
         unseen: why nothing can be known yet. It is raised, as is a ClientError where nothing was
         asked or too many questions wait.
         """
-        text = "\n".join(self._asked.pop(client, []))
-        if not text:
-            raise ClientError(
-                "no_question",
-                "Nothing was asked: send a conversation.item.create before response.create.",
-            )
+        text = self.questions.take(client)
         if unseen is not None:
             raise unseen
         self.admit()
@@ -152,7 +103,7 @@ class Conversation:
             session=self._session,
             response=new_id("resp"),
             text=text,
-            max_tokens=self.longest(client, options.max_output_tokens),
+            max_tokens=self.questions.longest(client, options.max_output_tokens),
             temperature=options.temperature,
             top_p=options.top_p,
             seed=options.seed,
@@ -160,25 +111,35 @@ class Conversation:
             metadata=options.metadata,
         )
         asked = self._observer.asked(ask)
-        ask = replace(ask, trace=asked.trace)
-        self._create(Response(ask, asked))
-        self._outbox.ask(ask, frames, self._settings.first_frame_seconds)
-        return ask.response
+        response = Response(replace(ask, trace=asked.trace), asked)
+        response.ask = replace(response.ask, told=self._create(response))
+        self._outbox.ask(response.ask, frames, self._settings.first_frame_seconds)
+        return response.id
 
-    def recall(self, ask: Ask) -> None:
+    def recall(self, ask: Ask, entry: bytes) -> None:
         """Another gateway has sent this question to the worker."""
         response = Response(ask)
         response.sent = True
         self._create(response)
+        self.unread.wrote(ask, entry)
 
-    def _create(self, response: Response) -> None:
+    def again(self, ask: Ask) -> None:
+        """The worker may not have read this question: it is sent once more. One that has read it
+        answers it once, or says that the answer was lost."""
+        if ask.response in self._unfinished:
+            self._outbox.ask(ask, 0, 0.0)
+
+    def _create(self, response: Response) -> str:
         ahead = len(self._unfinished)
         if not ahead:
             self._heard_at = time.monotonic()
         self._unfinished[response.id] = response
         created = response.body("in_progress")
         created["lookback"]["queue_position"] = ahead
-        self._publish({"type": "response.created", "response": created})
+        event: Event = {"type": "response.created", "response": created}
+        if response.ask.told is not None:  # the same event as at the gateway that it was asked at
+            event["event_id"] = response.ask.told
+        return self._publish(event)
 
     def cancel(self, event: ResponseCancel) -> None:
         """Stops a response: withdrawn where it waits, within a token where it is being written.
@@ -198,11 +159,6 @@ class Conversation:
         else:
             self._finish(response, "cancelled")
 
-    def forget(self, client: Hashable) -> None:
-        """The client is gone; what it wanted answered is answered all the same."""
-        self._asked.pop(client, None)
-        self._limits.pop(client, None)
-
     # What the worker hears.
 
     async def run(self) -> None:
@@ -217,7 +173,9 @@ class Conversation:
             if response is not None and isinstance(message, Ask):
                 response.sent = True
             try:
-                await self._send(message)
+                entry = await self._send(message)
+                if isinstance(message, Ask) and message.response in self._unfinished:
+                    self.unread.wrote(message, entry)
             except ServiceError as error:
                 if response is None or response.id not in self._unfinished:
                     continue
@@ -329,6 +287,7 @@ class Conversation:
 
     def _finish(self, response: Response, status: str, done: AnswerDone | None = None) -> None:
         del self._unfinished[response.id]
+        self.unread.answered(response.id)
         if response.asked is not None:
             self._observer.ended(response.asked, status, response.text, done)
         if status == "completed":

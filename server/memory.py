@@ -28,7 +28,7 @@ class Memory:
         self,
         session: str,
         publish: Callable[[Event], object],
-        send: Callable[[DescribeMemory], Awaitable[None]],
+        send: Callable[[DescribeMemory], Awaitable[object]],
     ) -> None:
         self._session = session
         self._publish = publish

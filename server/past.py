@@ -14,6 +14,7 @@ from messages.codec import (
 )
 from messages.frames import Frame
 from messages.questions import Ask
+from server.broadcast import anchored
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +41,13 @@ async def read_past(broker: Any, session: str) -> Past:
         if message is not None:
             said.append((entry, message))
     oldest = _order(events[0][0]) if events else (0, 0)
+    known = set()  # one that was sent again stands there twice
     for entry, fields in inbox:
         order = _read(decode_to_worker, fields, session)
-        if isinstance(order, Ask) and _order(entry) >= oldest:
+        if isinstance(order, Ask) and _order(entry) >= oldest and order.response not in known:
+            known.add(order.response)
             said.append((entry, order))
-    # What was written in the same millisecond: a question comes before its answer.
-    said.sort(key=lambda each: (_order(each[0])[0], not isinstance(each[1], Ask), _order(each[0])))
+    said.sort(key=lambda each: _place(*each))
     frame = _read(decode_frame, newest[0][1], session) if newest else None
     return Past(said, events[-1][0] if events else b"0", frame)
 
@@ -56,6 +58,17 @@ def _read(decode: Any, fields: dict[bytes, bytes], session: str) -> Any:
     except MalformedMessage as error:
         log.warning("session %s: what was said cannot be read: %s", session[:8], error)
         return None
+
+
+def _place(entry: bytes, message: ToGateway | Ask) -> tuple[int, bool, tuple[int, int], str]:
+    """Where it belongs among what was said. A question stands where clients were told of it; where
+    nobody noted that, before its answer, which may be of the same millisecond."""
+    at, told = _order(entry), ""
+    if isinstance(message, Ask):
+        if message.told is None:
+            return at[0], False, at, told
+        at, told = anchored(message.told), message.told
+    return at[0], True, at, told
 
 
 def _order(entry: bytes) -> tuple[int, int]:

@@ -52,6 +52,7 @@ from server.settings import GatewaySettings
 from server.tasks import stop
 from server.tenure import Tenure
 from server.transfer import Download
+from server.unread import Unread
 from telemetry.logs import about
 
 log = logging.getLogger(__name__)
@@ -128,9 +129,9 @@ class Session:
         """Say again, to those who come back, what was said before."""
         for entry, message in past.said:
             if isinstance(message, Ask):
-                # Later than all that was told before it: whoever did not hear of it hears it now.
-                self._broadcast.at(entry)
-                self._conversation.recall(message)
+                if message.told is None:  # whoever did not hear of it hears it now
+                    self._broadcast.at(entry)
+                self._conversation.recall(message, entry)
             elif isinstance(message, SessionClosed):
                 return  # the worker reports it anew
             else:
@@ -159,7 +160,7 @@ class Session:
     def leave(self, subscription: Subscription) -> None:
         """Who has joined is gone."""
         self._broadcast.unsubscribe(subscription)
-        self._conversation.forget(subscription)
+        self._conversation.questions.forget(subscription)
         self.attendance.left()
 
     def tell(self, subscription: Subscription, event: Event) -> None:
@@ -174,9 +175,9 @@ class Session:
         self.attendance.asked()
         match event:
             case ItemCreate():
-                self._conversation.checked(client, event)
+                self._conversation.questions.checked(client, event)
                 pictures = await self._pictures.show(event.item.pictures)
-                self._conversation.add(client, event, pictures)
+                self._conversation.questions.add(client, event, pictures)
             case ResponseCreate():
                 self._agree(event.response.instructions, "response.instructions")
                 unseen, frames = self._unseen(), self._pictures.frames
@@ -188,7 +189,7 @@ class Session:
             case SessionUpdate():
                 self._agree(event.session.instructions, "session.instructions")
                 if event.session.max_output_tokens is not None:
-                    self._conversation.limit(client, event.session.max_output_tokens)
+                    self._conversation.questions.limit(client, event.session.max_output_tokens)
                 told = self._realtime(client)
                 self.tell(client, {"type": "session.updated", "session": told})
         return None
@@ -269,7 +270,7 @@ class Session:
 
     def _realtime(self, client: Subscription | None) -> dict[str, Any]:
         """The session as the Realtime API shows it, to this client."""
-        return realtime(self.described(), self._conversation.longest(client))
+        return realtime(self.described(), self._conversation.questions.longest(client))
 
     def state(self) -> dict[str, Any]:
         """What a client may know at any time."""
@@ -344,8 +345,18 @@ class Session:
             async for piece in pieces:
                 yield piece
 
-    async def _send(self, message: ToWorker) -> None:
-        await send(self._broker, message)
+    async def _send(self, message: ToWorker) -> bytes:
+        return await send(self._broker, message)
+
+    @property
+    def unread(self) -> Unread:
+        """Questions that its worker may not have read."""
+        return self._conversation.unread
+
+    def ask_again(self, ask: Ask) -> None:
+        """The broker has forgotten this question."""
+        log.warning("session %s: the broker has lost a question: it is sent again", self.name)
+        self._conversation.again(ask)
 
     # What the worker says.
 

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
 from typing import IO, Any, Final
 
 from redis.exceptions import RedisError
@@ -41,11 +40,6 @@ from telemetry.logs import about
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS: Final = 0.25
-_ALIVE_SECONDS: Final = 1.0
-_OWNERLESS_SECONDS: Final = 1.5
-"""How long a session's lease may be gone before another worker is looked for: a broker that began
-anew knows of no lease until the workers tell."""
 _RESTART_SECONDS: Final = 20.0
 """How long the sessions of a gateway that stops wait for the next one."""
 
@@ -58,12 +52,9 @@ class Sessions:
         settings: GatewaySettings,
         broker: Any,
         workers: Workers,
-        holds: Callable[[str | None], bool] = lambda key: True,
         observer: Observer | None = None,
     ) -> None:
-        """holds: whether an API key, by its id, has not been revoked."""
         self.settings = settings
-        self._holds = holds
         self._observer = observer or Observer()
         self.name = secrets.token_hex(8).encode()
         """This gateway's, for as long as it runs."""
@@ -202,6 +193,18 @@ class Sessions:
                 log.info("session %s closed (%s): %s", session.name, reason, message)
             await session.close(reason, message)
 
+    def close_soon(self, session: Session, reason: str, message: str) -> None:
+        """As `close`, without waiting for it."""
+        task = asyncio.create_task(self.close(session, reason, message))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def lose(self, session: Session) -> None:
+        """Another gateway has it."""
+        self._sessions.pop(session.id, None)
+        log.warning("session %s is another gateway's now", session.name)
+        await session.leave_to_another()
+
     async def leave_all(self) -> None:
         """The gateway stops: its sessions stay for a while, for the one that comes after it."""
         leaving = list(self._sessions.values())
@@ -215,69 +218,6 @@ class Sessions:
                 await pipe.execute()
         except RedisError as error:
             log.warning("the sessions were not left to another gateway: %s", error)
-
-    async def run(self) -> None:
-        """Keeps the wanted sessions alive and closes the others, until cancelled."""
-        alive_at = float("-inf")
-        while True:
-            now = time.monotonic()
-            for session in list(self._sessions.values()):
-                unneeded = session.expired(now)
-                if unneeded is not None:
-                    self._close_soon(session, "expired", unneeded)
-                elif not self._holds(session.owner):
-                    self._close_soon(
-                        session, "key_revoked", "The API key that made it was revoked."
-                    )
-                elif session.tenure.ownerless_seconds(now) > self.settings.takeover_seconds:
-                    self._close_soon(
-                        session,
-                        "worker_lost",
-                        "The model worker stopped, and no other has taken its place.",
-                    )
-                else:
-                    session.tick(now)
-            if now - alive_at >= _ALIVE_SECONDS:
-                alive_at = now
-                try:
-                    await self._keep_alive()
-                except RedisError as error:
-                    log.warning("the sessions were not kept alive: %s", error)
-            await asyncio.sleep(_LOOK_SECONDS)
-
-    async def _keep_alive(self) -> None:
-        """Signs of life; and a look at who serves each session, and who has its memory."""
-        sessions = list(self._sessions.values())
-        async with self._broker.pipeline(transaction=False) as pipe:
-            for session in sessions:
-                pipe.get(keys.gateway(session.id))
-                pipe.get(keys.owner(session.id))
-            found = await pipe.execute()
-        now = time.monotonic()
-        lost = []
-        async with self._broker.pipeline(transaction=False) as pipe:
-            for session, gateway, owner in zip(sessions, found[::2], found[1::2], strict=True):
-                if gateway not in (None, self.name):
-                    self._sessions.pop(session.id, None)
-                    lost.append(session)
-                    continue
-                if session.attendance.attached:  # until then any gateway may take it
-                    pipe.set(keys.gateway(session.id), self.name, ex=keys.GATEWAY_TTL_SECONDS)
-                pipe.set(keys.alive(session.id), b"1", ex=keys.ALIVE_TTL_SECONDS)
-                self._line.write(pipe, session.record)
-                pipe.expire(keys.inbox(session.id), keys.RECORD_TTL_SECONDS)
-                session.owned(None if owner is None else owner.decode().split(" ")[0], now)
-            await pipe.execute()
-        for session in lost:
-            log.warning("session %s is another gateway's now", session.name)
-            await session.leave_to_another()
-        for session in sessions:
-            if (
-                session.tenure.ownerless_seconds(now) > _OWNERLESS_SECONDS
-                and not session.tenure.moving
-            ):
-                await self._line.again(session.record)
-                session.tenure.look_for_another()
 
     def _checked(self, instructions: str) -> str:
         limit, param = self.settings.instructions_characters, "instructions"
@@ -354,7 +294,7 @@ class Sessions:
 
     def _add(self, record: SessionRecord, past: Past | None = None) -> Session:
         def ended(reason: str, message: str) -> None:
-            self._close_soon(session, reason, message)
+            self.close_soon(session, reason, message)
 
         session = Session(record, self.settings, self._broker, ended, past, self._observer)
         self._sessions[session.id] = session
@@ -363,8 +303,3 @@ class Sessions:
         with about(session=session.name):
             log.info("session %s opened, %d in all", session.name, len(self._sessions))
         return session
-
-    def _close_soon(self, session: Session, reason: str, message: str) -> None:
-        task = asyncio.create_task(self.close(session, reason, message))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)

@@ -13,7 +13,7 @@ _GONE: Final = "The model worker went silent; the session waits for another."
 class Tenure:
     """tell: tells the clients. Times are on the monotonic clock, in seconds."""
 
-    def __init__(self, session: str, worker: str, tell: Callable[[Event], None]) -> None:
+    def __init__(self, session: str, worker: str, tell: Callable[[Event], object]) -> None:
         self._session = session
         self._tell = tell
         self._ownerless_since: float | None = None

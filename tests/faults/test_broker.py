@@ -100,6 +100,38 @@ async def test_a_broker_emptied(parts: Parts, gateway: Gateway, figures: Figures
         )
 
 
+async def test_a_broker_emptied_before_a_question_was_read(
+    parts: Parts, gateway: Gateway, figures: Figures
+) -> None:
+    """The session's worker is beyond the link, which is cut for as long as that takes."""
+    await parts.service.idle()
+    async with user(gateway.url) as one, user(gateway.url) as two:
+        owners = {parts.service.owner(each.id): each for each in (one, two)}
+        far = next(each for owner, each in owners.items() if owner and owner.name == "afar")
+        parts.link.cut()
+        try:
+            await asyncio.sleep(0.7)  # until what it waits to read has run out
+            answer = far.ask("who reads this")
+            inbox = keys.inbox(far.id)
+            async with asyncio.timeout(10):
+                while not parts.broker.client.xlen(inbox):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            parts.broker.client.flushall()
+            at = time.monotonic()
+        finally:
+            parts.link.mend()
+        async with asyncio.timeout(20):
+            assert (await answer).text
+        back = time.monotonic() - at
+        assert not far.events("lookback.session.moved", at)
+    figures.note(
+        "broker emptied (FLUSHALL) before a question was read",
+        "nothing: the question is sent again",
+        back,
+        "pictures that came meanwhile",
+    )
+
+
 async def test_a_full_broker(parts: Parts, gateway: Gateway, figures: Figures) -> None:
     async with no_leak(gateway), user(gateway.url) as one, user(gateway.url) as two:
         frames = [await each.frames() for each in (one, two)]

@@ -34,20 +34,23 @@ class Both:
         self.reachable = True
         self.open = asyncio.Event()
         self.open.set()
-        self.conversation = Conversation(
-            "s", GatewaySettings(**settings), self.told.append, self._send
-        )
+        self.conversation = Conversation("s", GatewaySettings(**settings), self._tell, self._send)
 
-    async def _send(self, message: Ask | Cancel) -> None:
+    def _tell(self, event: dict[str, Any]) -> str:
+        self.told.append(event)
+        return f"event_{len(self.told)}"
+
+    async def _send(self, message: Ask | Cancel) -> bytes:
         await self.open.wait()
         if not self.reachable:
             raise broker_unavailable("gone")
         self.sent.append(message)
+        return f"{len(self.sent)}-0".encode()
 
     async def ask(self, *texts: str, client: str = "me", **options: Any) -> str:
         """The id of the response, when all that can be sent is sent."""
         for text in texts:
-            self.conversation.add(client, item(text))
+            self.conversation.questions.add(client, item(text))
         self.conversation.respond(client, ResponseCreate(ResponseOptions(**options)))
         await self.settled()
         created: str = [e for e in self.told if e["type"] == "response.created"][-1]["response"][

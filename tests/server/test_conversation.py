@@ -23,31 +23,31 @@ async def test_items_since_the_last_response_are_one_question() -> None:
 
 async def test_items_together_are_no_longer_than_one() -> None:
     both = Both()
-    both.conversation.add("me", item("x" * 2500))
+    both.conversation.questions.add("me", item("x" * 2500))
     with pytest.raises(ClientError, match="5001 characters; ask in at most 4000"):
-        both.conversation.add("me", item("x" * 2500))
-    both.conversation.add("another", item("x" * 2500))
+        both.conversation.questions.add("me", item("x" * 2500))
+    both.conversation.questions.add("another", item("x" * 2500))
 
 
 async def test_what_one_client_asks_is_no_part_of_anothers_question() -> None:
     async with talking() as both:
-        both.conversation.add("one", item("one's"))
-        both.conversation.add("other", item("other's"))
+        both.conversation.questions.add("one", item("one's"))
+        both.conversation.questions.add("other", item("other's"))
         both.conversation.respond("other", ResponseCreate())
         both.conversation.respond("one", ResponseCreate())
         await both.settled()
         assert [ask.text for ask in both.sent if isinstance(ask, Ask)] == ["other's", "one's"]
         with pytest.raises(ClientError, match="Nothing was asked"):
             both.conversation.respond("one", ResponseCreate())
-        both.conversation.add("one", item("never answered"))
-        both.conversation.forget("one")
+        both.conversation.questions.add("one", item("never answered"))
+        both.conversation.questions.forget("one")
         with pytest.raises(ClientError, match="Nothing was asked"):
             both.conversation.respond("one", ResponseCreate())
 
 
 async def test_what_was_refused_is_not_asked_again() -> None:
     async with talking() as both:
-        both.conversation.add("me", item("early"))
+        both.conversation.questions.add("me", item("early"))
         with pytest.raises(ClientError, match="No picture"):
             both.conversation.respond("me", ResponseCreate(), ClientError("x", "No picture."))
         await both.ask("late")

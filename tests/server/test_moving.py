@@ -88,6 +88,25 @@ async def test_questions_that_another_worker_still_answers_have_not_failed(
         assert (await client.until("response.done"))["response"]["status"] == "cancelled"
 
 
+async def test_a_question_that_the_broker_forgot_is_sent_again(
+    gateway: str, broker_url: str, worker: Any, tools: Any
+) -> None:
+    session = tools.new_session(gateway)
+    async with tools.talking(gateway, session) as client, tools.sending(gateway, session):
+        await client.until("lookback.memory.updated")
+        worker.living = False  # so that it does not read
+        await asyncio.sleep(0.1)
+        await client.ask("one two")
+        with connect(broker_url) as broker:
+            await tools.eventually(lambda: broker.xlen(keys.inbox(session)))
+            broker.flushall()
+        worker.living = True
+        done = await client.until("response.done")
+        assert done["response"]["status"] == "completed", done
+        created = [event for event in client.events if event["type"] == "response.created"]
+        assert len(created) == 1
+
+
 async def _answer(url: str, session: str, after: str = "") -> list[dict[str, Any]]:
     """All events to the end of an answer; without `after` it is asked for."""
     address = url.replace("http", "ws") + f"/v1/realtime?session={session}"
@@ -131,6 +150,14 @@ async def test_another_gateway_goes_on_where_one_was_lost(
         after = await _answer(other, session, after=first["event_id"])
         kinds = ("response.output_text.delta", "response.done")
         assert after[-1]["response"]["metadata"] == {"tab": "2"}
+        # What was told by the gateway alone is told once, too, and in its place.
+        [created] = [e for e in before if e["type"] == "response.created"]
+        assert created["event_id"] < first["event_id"]
+        assert not [e for e in after if e["type"] == "response.created"]
+        earlier = before[before.index(created) - 1]["event_id"]
+        again = await _answer(other, session, after=earlier)
+        assert [e for e in again if e["type"] == "response.created"] == [created]
+        assert [e["event_id"] for e in again[1:]] == sorted(e["event_id"] for e in again[1:])
         assert [e for e in after if e["type"] in kinds] == [e for e in wanted if e["type"] in kinds]
         # The camera goes on there, later on the same time line.
         async with tools.sending(other, session):

@@ -59,3 +59,20 @@ async def test_an_inbox_is_bounded_and_ends_by_itself(broker: Any) -> None:
         await send(broker, Cancel("s", str(number)))
     assert await broker.xlen(keys.inbox("s")) == keys.INBOX_LENGTH
     assert 0 < await broker.ttl(keys.inbox("s")) <= keys.RECORD_TTL_SECONDS
+
+
+async def test_a_question_stands_where_clients_were_told_of_it(broker: Any) -> None:
+    async def put(key: str, message: Any, entry: str) -> None:
+        await broker.xadd(key, {keys.FIELD: encode(message)}, id=entry)
+
+    inbox, events = keys.inbox("s"), keys.events("s")
+    first, second = (f"event_0000000000200_0001_000000{n}" for n in (5, 7))
+    await put(events, AnswerDelta("s", "a", 0, "one"), "200-1")
+    await put(events, AnswerDelta("s", "a", 1, "two"), "250-0")  # their gateway had not heard it
+    await put(inbox, Ask("s", "c", "?", told=second), "300-0")
+    await put(inbox, Ask("s", "b", "?", told=first), "300-1")
+    await put(inbox, Ask("s", "c", "?", told=second), "301-0")  # it was sent again
+    await put(events, AnswerDelta("s", "b", 0, "three"), "300-0")
+    past = await read_past(broker, "s")
+    assert [entry for entry, _ in past.said] == [b"200-1", b"300-1", b"300-0", b"250-0", b"300-0"]
+    assert [type(message) for _, message in past.said[1:3]] == [Ask, Ask]

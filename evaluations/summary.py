@@ -84,11 +84,16 @@ def summarise(
         "rows": [
             {"group": group, "name": name, **_figure(benchmark, scores)}
             | {"questions": sum(map(len, scores.values()))}
-            for (group, name), scores in groups.items()
+            for (group, name), scores in sorted(groups.items(), key=lambda each: _order(each[0]))
         ],
         "published": [asdict(figure) for figure in published],
         "published_for_this_model": same_model,
     }
+
+
+def _order(group: tuple[str, str]) -> tuple[bool, str]:
+    """Tasks first, as they come; then group by group."""
+    return group[0] != "task", group[0]
 
 
 def _score(

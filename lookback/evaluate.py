@@ -153,12 +153,15 @@ def show(summary: Mapping[str, Any], benchmark: Benchmark, console: Console) -> 
         highlight=False,
     )
     _show_skips(summary, console)
-    if (unnamed := summary["named_no_option"]) and not benchmark.judged:
-        console.print(f"{unnamed} answers name no option: {benchmark.unnamed}", highlight=False)
-    if summary["asked_late"]:
-        console.print(f"{summary['asked_late']} were asked at the video's end, before their time")
-    if summary["subtitles_left_out"]:
-        console.print(f"{summary['subtitles_left_out']} had room for a part of their subtitles")
+    notes = [
+        ("asked_late", "asked at the video's end, which came before their time"),
+        ("subtitles_left_out", "shown a part of their subtitles, as there was no room for all"),
+    ]
+    if not benchmark.judged:
+        notes.append(("named_no_option", f"named no option ({benchmark.unnamed})"))
+    for counted, note in notes:
+        if summary[counted]:
+            console.print(f"{note}: {summary[counted]}", highlight=False)
     if summary["kv_bytes"]:
         console.print(f"KV memory: {summary['kv_bytes'] / 1e6:.1f} MB a video", highlight=False)
     if summary["rows"]:

@@ -50,7 +50,8 @@ def test_a_modes_figure_is_the_mean_of_its_tasks() -> None:
     backward = {"groups": {"mode": "backward"}}
     records = [record(str(i), "EPM", 1.0, **backward) for i in range(3)]
     found = summed("ovobench", *records, record("x", "HLD", 0.0, **backward))
-    mode = next(row for row in found["rows"] if row["group"] == "mode")
+    assert [row["name"] for row in found["rows"]] == ["EPM", "HLD", "backward"]
+    mode = found["rows"][-1]
     assert (mode["accuracy"], mode["questions"]) == (50.0, 4)
 
 

@@ -42,7 +42,11 @@ QUICK_POLICIES: Final = ("infinipot_v", "recency", "tar", "van", "uniform", "str
 OUT: Final = Path("runs/recall/recall.json")
 
 _QUESTIONS: Final = {1.0: 22, 5.0: 44}  # of a stream of so many minutes
-_MORE_QUESTIONS: Final = 66  # of a longer one
+_MORE_QUESTIONS: Final = 88  # of a longer one
+_STREAMS: Final = {1.0: 8, 5.0: 8, 15.0: 4}  # of so many minutes, of each scenario
+_FEWER_STREAMS: Final = 2  # of longer ones
+_QUICK_STREAMS: Final = 2
+_PART_MINUTES: Final = 240  # of stream and session
 
 Named = str | Sequence[str]
 GivenPolicies = Named | Mapping[str, CompressionPolicy | Callable[[], CompressionPolicy] | None]
@@ -83,7 +87,11 @@ def run(
     scenes = _scenarios(scenarios, art)
     font, style = _art(art, progress)
     setting = Setting(str(model), font, made, _folder(cache), threads)
-    count = _count("streams", streams, 1 if quick else 4)
+    count = None if streams is None else _count("streams", streams, 1)
+    count = count or (_QUICK_STREAMS if quick else None)
+    asked = None if questions is None else _count("questions", questions, 1)
+    jobs = None if jobs is None else _count("jobs", jobs, 1)
+    _count("seed", seed, 0, least=0)
     if positions is not None and positions not in get_args(Positions):
         known = ", ".join(get_args(Positions))
         raise OptionError(f"positions must be one of {known}, not {positions!r}")
@@ -99,7 +107,7 @@ def run(
             Cell(name, *each, place or engine.default_positions, stream, look)
             for each in _pairs(setting.policies, shares)
         ]
-        for stream in _streams(scenes, lengths, count, seed, questions)
+        for stream in _streams(scenes, lengths, count, seed, asked)
         for look in (style if SCENARIOS[stream.scenario].unseen_art else NOTO,)
     ]
     interrupted = _measure(setting, engine, wanted, ledger, jobs, progress)
@@ -136,20 +144,27 @@ def _measure(
 ) -> bool:
     """Fill the ledger. Returns whether that was interrupted."""
     missing = [[cell for cell in cells if cell not in ledger] for cells in wanted]
-    missing = [cells for cells in missing if cells]
-    progress(f"{len(missing)} streams to watch, {len(wanted) - len(missing)} done before")
+    parts = [part for cells in missing for part in _parts(cells)]
+    progress(f"{sum(map(bool, missing))} of {len(wanted)} streams to watch")
     # A model that leaves a core to others is loaded by two processes.
-    jobs = _count("jobs", jobs, 2 if _is_light(engine) else 1)
+    jobs = jobs or (2 if _is_light(engine) else 1)
     try:
-        for number, results in enumerate(sit_all(setting, engine, missing, jobs), 1):
+        for number, results in enumerate(sit_all(setting, engine, parts, jobs), 1):
             ledger.add(results)
             stream = results[0].cell.stream
-            progress(
-                f"{number} of {len(missing)} streams ({stream.scenario}, {stream.minutes:g} min)"
-            )
+            progress(f"{number} of {len(parts)} parts ({stream.scenario}, {stream.minutes:g} min)")
     except KeyboardInterrupt:
         return True
     return False
+
+
+def _parts(cells: Sequence[Cell]) -> Iterable[Sequence[Cell]]:
+    """The cells of a stream, no more at a time than is worth measuring again when it is
+    interrupted, and than there is memory for."""
+    if cells:
+        most = max(2, int(_PART_MINUTES / cells[0].stream.minutes))
+        for first in range(0, len(cells), most):
+            yield cells[first : first + most]
 
 
 def _is_light(engine: Engine) -> bool:
@@ -166,16 +181,17 @@ def _pairs(policies: Iterable[str], budgets: Sequence[str]) -> list[tuple[str, s
 def _streams(
     scenarios: Sequence[str],
     minutes: Sequence[float],
-    count: int,
+    count: int | None,
     seed: int,
     questions: int | None,
 ) -> list[StreamName]:
+    counts = {each: count or _STREAMS.get(each, _FEWER_STREAMS) for each in minutes}
+    asked = {each: questions or _QUESTIONS.get(each, _MORE_QUESTIONS) for each in minutes}
     return [
-        StreamName(
-            scenario, length, number, seed, questions or _QUESTIONS.get(length, _MORE_QUESTIONS)
-        )
-        for number in range(count)
-        for length in sorted(minutes, reverse=True)  # the longest must not be what is left
+        StreamName(scenario, each, number, seed, asked[each])
+        for number in range(max(counts.values()))
+        for each in sorted(minutes, reverse=True)  # the longest must not be what is left
+        if number < counts[each]
         for scenario in scenarios
     ]
 
@@ -186,6 +202,8 @@ def _policies(given: GivenPolicies | None, quick: bool) -> Policies:
         names = [name for name in QUICK_POLICIES if name in POLICIES] if quick else [*POLICIES]
         return dict.fromkeys(names)
     made: Policies = dict(given) if isinstance(given, Mapping) else dict.fromkeys(_names(given))
+    if not made:
+        raise OptionError("no policies are named: leave --policies out for all of them")
     for name, maker in made.items():
         if maker is None and name != FULL and name not in POLICIES:
             known = ", ".join(sorted(POLICIES))
@@ -238,11 +256,11 @@ def _lengths(given: float | str | Sequence[float] | None) -> tuple[float, ...]:
     return tuple(dict.fromkeys(lengths))
 
 
-def _count(name: str, given: float | None, default: int) -> int:
+def _count(name: str, given: float | None, default: int, least: int = 1) -> int:
     if given is None:
         return default
-    if not (math.isfinite(given) and given >= 1 and given == int(given)):
-        raise OptionError(f"{name} must be a whole number of at least 1, not {given:g}")
+    if not (math.isfinite(given) and given >= least and given == int(given)):
+        raise OptionError(f"{name} must be a whole number of at least {least}, not {given:g}")
     return int(given)
 
 

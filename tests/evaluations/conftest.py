@@ -10,6 +10,7 @@ import torch
 from model_worker.engine import Engine
 from tests.evaluations.datasets import WRITE
 from tests.lookback.conftest import model
+from tests.model_worker.conftest import BUILDERS
 
 torch.set_num_threads(1)
 
@@ -39,3 +40,14 @@ def dataset(written: Path, tmp_path: Path) -> Dataset:
 @pytest.fixture(scope="session")
 def engine(model: Path) -> Engine:
     return Engine.load(model, device="cpu", threads=1)
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A tiny Qwen2.5-VL: two frames a unit, and answers that hang on every token."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("qwen")
+    built, tokenizer = BUILDERS["qwen2_5_vl"]()
+    built.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return Engine.load(folder, device="cpu", threads=1)

@@ -60,13 +60,21 @@ def test_the_rate_is_kept(engine: Engine, noise: Path) -> None:
     assert (found[0].frames, found[0].asked_at) == (7, 3.0)
 
 
-def test_asking_one_does_not_change_what_is_said_to_the_next(engine: Engine, noise: Path) -> None:
-    small = Streaming(fps=5.0, max_tokens=8, budget_tokens=36)  # compressed many times
-    items = [item(noise, time, id=f"{time}") for time in (1.0, 2.0, 4.0, 5.0)]
+@pytest.mark.parametrize("kind", ["engine", "pairs"])
+def test_asking_one_does_not_change_what_is_said_to_the_next(
+    kind: str, noise: Path, request: pytest.FixtureRequest
+) -> None:
+    engine: Engine = request.getfixturevalue(kind)
+    unit = engine.adapter.most_tokens_per_unit
+    small = Streaming(fps=5.0, max_tokens=8, budget_tokens=4 * unit)  # compressed many times
+    times = (1.0, 2.2, 4.0, 5.0)  # some in the middle of a unit of two frames
+    items = [item(noise, time, id=f"{time}") for time in times]
     together = {each.item.id: each for each in answered(engine, *items, streaming=small)}
     for one in items:
         assert answered(engine, one, streaming=small) == [together[one.id]]
     assert engine.pool.used_tokens == 0  # every session is closed
+    if kind == "pairs":  # whose answers hang on what it saw
+        assert len({each.responses for each in together.values()}) > 1
 
 
 def test_a_question_is_not_told_of_those_before_it(

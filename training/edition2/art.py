@@ -65,19 +65,31 @@ def photo(number: int) -> Picture:
     return np.asarray(picture)
 
 
-def photo_ground(side: int, rng: np.random.Generator, held_out: bool) -> NDArray[np.float32]:
-    """A random part of a photograph: [side, side, RGB] in 0..255."""
-    known = len(CREDITS) - HELD_OUT_PHOTOS
-    number = int(rng.integers(known, len(CREDITS)) if held_out else rng.integers(known))
+def _part(side: int, rng: np.random.Generator, number: int) -> NDArray[np.float32]:
+    """A random square of a photograph, shrunk to `side`, turned or mirrored at random."""
     whole = photo(number)
     height, width = whole.shape[:2]
     size = int(rng.uniform(0.25, 0.95) * min(height, width))
     y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
-    part = whole[y : y + size, x : x + size]
+    part = np.ascontiguousarray(whole[y : y + size, x : x + size])
+    small = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
     if rng.random() < 0.5:
-        part = part[:, ::-1]
-    small = cv2.resize(np.ascontiguousarray(part), (side, side), interpolation=cv2.INTER_AREA)
-    return small.astype(np.float32) * np.float32(rng.uniform(0.75, 1.15))
+        small = small[:, ::-1]
+    return np.rot90(small, rng.integers(4)) if rng.random() < 0.3 else small
+
+
+def photo_ground(side: int, rng: np.random.Generator, held_out: bool) -> NDArray[np.float32]:
+    """A random part of a photograph: [side, side, RGB] in 0..255. There are few photographs to
+    learn from, so these also change in tint and are laid over one another; those for evaluation
+    stay as they are."""
+    known = len(CREDITS) - HELD_OUT_PHOTOS
+    if held_out:
+        return _part(side, rng, int(rng.integers(known, len(CREDITS)))).copy()
+    part = _part(side, rng, int(rng.integers(known)))
+    if rng.random() < 0.3:
+        part = part + rng.uniform(0.2, 0.5) * (_part(side, rng, int(rng.integers(known))) - part)
+    tint = rng.uniform(0.7, 1.25) * rng.uniform(0.8, 1.2, 3)
+    return np.ascontiguousarray(part * tint, dtype=np.float32)
 
 
 @cache

@@ -155,7 +155,7 @@ class Drawer:
         kinds: tuple[Callable[[], Take | None], ...] = (
             self.plain, self.still, self.appears, self.leaves, self.moves, self.speaks,
         )  # fmt: skip
-        shares = (0.32, 0.24, 0.1, 0.1, 0.14, 0.1)
+        shares = (0.28, 0.24, 0.1, 0.1, 0.13, 0.15)
         kind = kinds[self.rng.choice(len(kinds), p=shares)]
         while True:
             take = kind()

@@ -108,6 +108,7 @@ class Stage0(nn.Module):
         target = self.targets(batch)
         things = batch.cells >= 0
         weight = torch.where(things, 6.0, 1.0)
+        weight[batch.cells >= TEXT_LABEL] = 12.0  # rarer, and harder
         dense = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
         dense = (dense * weight.flatten()).sum() / weight.sum()
         row, cell = things.nonzero(as_tuple=True)

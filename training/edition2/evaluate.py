@@ -27,6 +27,7 @@ from training.edition2.decoder import Scores, Stage1
 from training.edition2.film import Studio
 from training.edition2.phrasings import KINDS, OLD_KINDS
 from training.edition2.stories import Story, shape_for
+from training.edition2.takes import Drawer
 from training.edition2.tower import Stage0, begin
 from training.render import Picture, through_codec
 
@@ -68,7 +69,8 @@ def sit(exam: Exam, share: int, of: int) -> Scores:
     """Scores on every `of`-th stream, from the `share`-th on."""
     torch.set_num_threads(1)
     stage = open_state(exam.state)
-    studio = Studio(TAKES, True, np.random.default_rng(exam.seed))
+    drawer = Drawer(np.random.default_rng(exam.seed), held_out=True)
+    studio = Studio([drawer.draw() for _ in range(TAKES)], held_out=True)
     scores = Scores()
     maker = ClipBatches(
         studio.cutter.takes, Phase(1, 1, most_turns=2), 1, seed=0, questions=QUESTIONS

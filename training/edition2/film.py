@@ -4,32 +4,27 @@ faults change from frame to frame.
 Knows nothing about questions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from training.edition2.bank import Stored
 from training.edition2.sight import Look, paint
 from training.edition2.stories import Cutter, Shape, Story
-from training.edition2.takes import Drawer
+from training.edition2.takes import Take
 from training.render import Picture, degrade
 
 
 class Studio:
-    """Draws takes, cuts stories together from them and films these."""
+    """Cuts stories together from takes and films these."""
 
-    def __init__(self, takes: int, held_out: bool, rng: np.random.Generator) -> None:
-        drawer = Drawer(rng, held_out)
-        self.held_out = held_out
-        self.takes = [drawer.draw() for _ in range(takes)]
+    def __init__(self, takes: Sequence[Take], held_out: bool) -> None:
+        self.takes, self.held_out = takes, held_out
         # A row of the "bank" is a shot: (take, shot).
-        self.shots = [(t, s) for t, take in enumerate(self.takes) for s in range(len(take.shots))]
-        first = np.cumsum([0, *(len(take.shots) for take in self.takes)]).tolist()
+        self.shots = [(t, s) for t, take in enumerate(takes) for s in range(len(take.shots))]
+        first = np.cumsum([0, *(len(take.shots) for take in takes)]).tolist()
         self.cutter = Cutter(
-            [
-                Stored(take, tuple(range(first[i], first[i + 1] + 1)))
-                for i, take in enumerate(self.takes)
-            ]
+            [Stored(take, tuple(range(first[i], first[i + 1] + 1))) for i, take in enumerate(takes)]
         )
 
     def story(self, shape: Shape, rng: np.random.Generator) -> Story:

@@ -69,7 +69,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Result:
-    """What a cell gave. Times in seconds; `note` says why there are no questions."""
+    """What a cell gave. Times in seconds; `note` says why there are no questions.
+
+    `kv_bytes` are all that is allocated, `visual_bytes` those of the tokens up to the cap, and
+    `mark_bytes` what the policy itself keeps about them.
+    """
 
     cell: Cell
     asked: list[Asked]
@@ -78,6 +82,7 @@ class Result:
     cap_tokens: int = 0
     kv_bytes: int = 0
     visual_bytes: int = 0
+    mark_bytes: int = 0
     frame_seconds: float = 0.0
     pass_seconds: float = 0.0
     note: str = ""

@@ -122,6 +122,7 @@ def _cost(group: Sequence[Result]) -> dict[str, Any]:
     return {
         "kv_bytes": first.kv_bytes,
         "visual_bytes": first.visual_bytes,
+        "mark_bytes": first.mark_bytes,
         "cap_tokens": first.cap_tokens,
         "seconds_per_frame": _mean(sum(each.frame_seconds for each in group), frames),
         "seconds_per_pass": _mean(sum(each.pass_seconds for each in group), passes),

@@ -38,7 +38,9 @@ DESCRIPTION = "what a bounded memory keeps: accuracy by policy, budget, age and 
 MINUTES: Final = (1.0, 5.0, 15.0, 60.0)
 QUICK_MINUTES: Final = (1.0, 5.0)
 QUICK_BUDGETS: Final = (FULL, "1/8", "1/16", "1/32")
-QUICK_POLICIES: Final = ("infinipot_v", "recency", "tar", "van", "uniform", "streammem", "hermes")
+QUICK_POLICIES: Final = (
+    "infinipot_v", "novelty", "tar", "van", "uniform", "recency", "streammem", "hermes",
+)  # fmt: skip
 OUT: Final = Path("runs/recall/recall.json")
 
 _QUESTIONS: Final = {1.0: 22, 5.0: 44}  # of a stream of so many minutes

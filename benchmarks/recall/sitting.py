@@ -47,18 +47,18 @@ class _Sitter:
         self.asked.append(Asked(question.kind, question.age, question.second, right, said))
 
     def result(self, frames: int, tower: float) -> Result:
-        memory = self.session.memory
-        per_token = memory.kv_bytes // self.session.cache.shape.capacity
+        memory, cache = self.session.memory, self.session.cache
         return Result(
             self.cell,
             self.asked,
-            frames,
-            len(self.passes),
-            memory.cap_tokens,
-            memory.kv_bytes,
-            memory.cap_tokens * per_token,
-            self.seconds + tower,
-            sum(self.passes),
+            frames=frames,
+            passes=len(self.passes),
+            cap_tokens=memory.cap_tokens,
+            kv_bytes=memory.kv_bytes,
+            visual_bytes=memory.cap_tokens * (memory.kv_bytes // cache.shape.capacity),
+            mark_bytes=cache.marks.nbytes,
+            frame_seconds=self.seconds + tower,
+            pass_seconds=sum(self.passes),
         )
 
 

@@ -22,7 +22,7 @@ def result(
         for second, (letter, (kind, age)) in enumerate(zip(right, kinds, strict=False))
     ]
     cell = Cell("m", policy, budget, "compact", stream, "noto")
-    return Result(cell, asked, 300, 30, 337, 9000, 3000, 0.6, 0.3)
+    return Result(cell, asked, 300, 30, 337, 9000, 3000, 100, 0.6, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,7 @@ def test_rows_have_all_margins_and_true_sums() -> None:
     assert found["tar", "all", "all"]["seconds_per_frame"] == pytest.approx(1.2 / 600)
     assert found["tar", "all", "all"]["seconds_per_pass"] == pytest.approx(0.6 / 60)
     assert found["tar", "all", "all"]["kv_bytes"] == 9000
+    assert found["tar", "all", "all"]["mark_bytes"] == 100
 
 
 def test_a_budget_that_cannot_be_says_so_in_its_row() -> None:

@@ -54,6 +54,7 @@ def test_each_is_asked_all_and_costs_something(together: list[Result]) -> None:
     assert (full.passes, full.cap_tokens) == (0, 46 * 9)
     assert len({each.kv_bytes for each in small}) == 1
     assert small[0].visual_bytes == 101 * (full.visual_bytes // full.cap_tokens)
+    assert {each.mark_bytes for each in together} == {0}
     assert small[0].passes > 10
 
 

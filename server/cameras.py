@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from server.broadcast import Event
-from server.errors import unknown_camera, unknown_session
+from server.errors import ClientError, unknown_camera, unknown_session
 from server.feed import FrameFeed
 
 State = Literal["connecting", "live", "stalled", "gone"]
@@ -137,6 +137,10 @@ class Cameras:
         if camera is not None and camera.why and camera.state in ("connecting", "stalled"):
             advice += f" (it says: {camera.why})"
         return advice
+
+    def unseen(self) -> ClientError:
+        """Why nothing can be answered yet, where no picture is on its way to the model."""
+        return ClientError("no_frames_yet", f"No picture has arrived yet: {self.advice}.")
 
     @property
     def frames_told(self) -> int:

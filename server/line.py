@@ -93,7 +93,8 @@ class Line:
         """It is not wanted any more."""
         async with self._broker.pipeline(transaction=True) as pipe:
             pipe.zrem(keys.QUEUE, session)
-            pipe.delete(keys.alive(session), keys.session(session), keys.gateway(session))
+            ends = (keys.alive, keys.frames, keys.session, keys.gateway)
+            pipe.delete(*(key(session) for key in ends))
             await pipe.execute()
 
 

@@ -97,7 +97,7 @@ async def offer_camera(
     sessions = sessions_of(request)
     watching = await sessions.find(session, caller)
     sessions.admit_camera(watching)
-    _, answer = await watching.watch(offer.sdp)
+    _, answer = await watching.offers.answer(offer.sdp)
     return JSONResponse({"sdp": answer, "type": "answer", "camera": watching.cameras.number})
 
 

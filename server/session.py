@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
-from messages import keys
 from messages.answers import AnswerDelta, AnswerDone, AnswerStarted
 from messages.codec import ToGateway, ToWorker
 from messages.files import Option, SaveSession
@@ -28,10 +27,9 @@ from messages.sessions import (
 )
 from server.attendance import Attendance
 from server.broadcast import Broadcast, Event, Subscription
-from server.camera import Camera
 from server.cameras import Cameras, Publisher
 from server.conversation import Conversation
-from server.errors import ClientError, ServiceError, unknown_camera, unknown_session
+from server.errors import ClientError, ServiceError, unknown_session
 from server.events import (
     ClientEvent,
     ItemCreate,
@@ -41,9 +39,12 @@ from server.events import (
     SessionUpdate,
 )
 from server.feed import FrameFeed
+from server.fixed import check_fixed
 from server.inbox import send
+from server.line import Line
 from server.memory import Memory
 from server.observer import Observer
+from server.offers import Offers
 from server.past import Past
 from server.pictures import Pictures
 from server.portrait import described, realtime
@@ -95,23 +96,21 @@ class Session:
             self.id, settings, self._broadcast.publish, self._send, self._observer
         )
         self._memory = Memory(self.id, self._broadcast.show, self._send)
-        opened = record.opened
         self.feed = FrameFeed(
             self.id,
             settings,
             broker,
-            opened.frame_size,
-            opened.max_pixels,
+            self.opened.frame_size,
+            self.opened.max_pixels,
             self._frame_rejected,
             self._observer,
         )
         self._pictures = Pictures(self.feed, settings)
         self.cameras = Cameras(self.id, self.feed, self._broadcast.show)
-        self._sender: Camera | None = None  # by WHIP: it may come back, until it says goodbye
         self.attendance = Attendance(settings)
+        self.offers = Offers(self.feed, settings, self.cameras, self.publish)
         self._closed = False
-        imported = record.imported
-        if imported is not None and imported.frames:
+        if (imported := record.imported) is not None and imported.frames:
             self.feed.begin(imported.frames, imported.seconds)
         if past is not None:
             self._recall(past)
@@ -179,15 +178,18 @@ class Session:
                 pictures = await self._pictures.show(event.item.pictures)
                 self._conversation.questions.add(client, event, pictures)
             case ResponseCreate():
-                self._agree(event.response.instructions, "response.instructions")
-                unseen, frames = self._unseen(), self._pictures.frames
+                check_fixed(self.wanted, event.response.instructions, "response.instructions")
+                # The worker may report a frame before the broker has confirmed it to us.
+                imported = self.record.imported is not None and self.record.imported.frames > 0
+                seen = imported or self._memory.frames_seen or self.feed.counters.frames_sent
+                unseen, frames = None if seen else self.cameras.unseen(), self._pictures.frames
                 return self._conversation.respond(client, event, unseen, frames)
             case ResponseCancel():
                 self._conversation.cancel(event)
             case MemoryDescribe():
                 self._memory.describe()
             case SessionUpdate():
-                self._agree(event.session.instructions, "session.instructions")
+                check_fixed(self.wanted, event.session.instructions, "session.instructions")
                 if event.session.max_output_tokens is not None:
                     self._conversation.questions.limit(client, event.session.max_output_tokens)
                 told = self._realtime(client)
@@ -203,36 +205,7 @@ class Session:
         with contextlib.suppress(ClientError):
             self._conversation.cancel(ResponseCancel(response))
 
-    def _agree(self, instructions: str | None, param: str) -> None:
-        """Raises ClientError where these are not the session's instructions."""
-        if instructions is not None and instructions.strip() != (self.wanted.instructions or ""):
-            raise ClientError(
-                "session_fixed",
-                "A session's instructions are fixed when it is made: give them to "
-                "POST /v1/sessions, and leave them out here.",
-                param=param,
-            )
-
-    def _unseen(self) -> ClientError | None:
-        """Why nothing can be answered yet; None once a frame is on its way to the model."""
-        # The worker may report a frame before the broker has confirmed it to us.
-        imported = self.record.imported
-        before = imported.frames if imported is not None else 0
-        if before or self._memory.frames_seen or self.feed.counters.frames_sent:
-            return None
-        message = f"No picture has arrived yet: {self.cameras.advice}."
-        return ClientError("no_frames_yet", message)
-
     # The camera.
-
-    async def watch(self, sdp: str, *, returning: bool = False) -> tuple[Camera, str]:
-        """Answers a camera's offer; the new camera replaces the one before. returning: it says
-        goodbye, and where it has not, it may come back. Raises ClientError."""
-        camera = Camera(self.feed, self._settings, lambda: self.cameras.changed(camera))
-        camera.kind = "whip" if returning else "webrtc"
-        answer = await self.publish(camera, lambda: camera.answer(sdp))
-        self._sender = camera if returning else None
-        return camera, answer
 
     async def publish(self, publisher: Publisher, begin: Callable[[], Awaitable[T]]) -> T:
         """What `begin` returns, once this publisher is the session's camera. Raises what `begin`
@@ -240,19 +213,6 @@ class Session:
         begun = await self.cameras.replace(publisher, begin)
         self.attendance.came()
         return begun
-
-    def sender(self, identity: str) -> Camera:
-        """The WHIP camera with this id. Raises ClientError (404) where it is not here."""
-        sender = self.cameras.named(identity, Camera)
-        if sender is not self._sender:
-            raise unknown_camera()
-        return sender
-
-    async def dismiss(self, identity: str) -> None:
-        """A WHIP camera says goodbye. Raises ClientError (404)."""
-        sender = self.sender(identity)
-        self._sender = None
-        await sender.close("its sender ended it")
 
     @property
     def watching(self) -> bool:
@@ -288,9 +248,8 @@ class Session:
 
     def expired(self, now: float) -> str | None:
         """Why nobody needs this session any more (now: monotonic seconds), or None."""
-        sender_at = self._sender.heard_at if self._sender else None
         frame_at = self.feed.last_frame_at
-        return self.attendance.expired(now, len(self._broadcast), frame_at, sender_at)
+        return self.attendance.expired(now, len(self._broadcast), frame_at, self.offers.heard_at)
 
     def tick(self, now: float) -> None:
         """Tells the frame counters from time to time, where they have changed, and ends answers
@@ -312,11 +271,7 @@ class Session:
         try:
             await send(self._broker, CloseSession(self.id))
             await stop(*self._tasks)  # before the ring is deleted, or a last frame revives it
-            async with self._broker.pipeline(transaction=True) as pipe:
-                pipe.zrem(keys.QUEUE, self.id)
-                ends = (keys.alive, keys.frames, keys.session, keys.gateway)
-                pipe.delete(*(key(self.id) for key in ends))
-                await pipe.execute()
+            await Line(self._broker).leave(self.id)
         except (ServiceError, RedisError) as error:
             await stop(*self._tasks)
             # The worker frees the memory by itself once the alive key has run out.

@@ -50,7 +50,7 @@ async def publish(request: Request, caller: Publisher, session: str) -> Response
     watching = await sessions.find(session, caller)
     _check(sdp)
     sessions.admit_camera(watching)
-    camera, answer = await watching.watch(sdp, returning=True)
+    camera, answer = await watching.offers.answer(sdp, returning=True)
     headers = {"Location": f"{request.scope.get('root_path', '')}/whip/{session}/{camera.id}"}
     headers |= {"ETag": _tag(camera), "Accept-Patch": _FRAGMENT}
     response = Response(answer, 201, headers, _SDP)
@@ -68,7 +68,7 @@ async def publish(request: Request, caller: Publisher, session: str) -> Response
 async def trickle(request: Request, caller: Publisher, session: str, resource: str) -> Response:
     """Takes candidates that the sender found after its offer (RFC 8840)."""
     fragment = await _body(request, _FRAGMENT, _FRAGMENT_BYTES)
-    camera = (await sessions_of(request).find(session, caller)).sender(resource)
+    camera = (await sessions_of(request).find(session, caller)).offers.sender(resource)
     match = request.headers.get("if-match")
     if match is None:
         raise ClientError(
@@ -94,7 +94,7 @@ async def trickle(request: Request, caller: Publisher, session: str, resource: s
 @router.delete("/{session}/{resource}", response_class=Response)
 async def unpublish(request: Request, caller: Publisher, session: str, resource: str) -> Response:
     """Ends the connection; the session and what it has seen stay."""
-    await (await sessions_of(request).find(session, caller)).dismiss(resource)
+    await (await sessions_of(request).find(session, caller)).offers.dismiss(resource)
     return Response(status_code=200)
 
 

@@ -72,10 +72,11 @@ def _part(side: int, rng: np.random.Generator, number: int) -> NDArray[np.float3
     size = int(rng.uniform(0.25, 0.95) * min(height, width))
     y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
     part = np.ascontiguousarray(whole[y : y + size, x : x + size])
-    small = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
+    shrunk = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA)
+    small: NDArray[np.float32] = shrunk.astype(np.float32)
     if rng.random() < 0.5:
         small = small[:, ::-1]
-    return np.rot90(small, rng.integers(4)) if rng.random() < 0.3 else small
+    return np.rot90(small, int(rng.integers(4))) if rng.random() < 0.3 else small
 
 
 def photo_ground(side: int, rng: np.random.Generator, held_out: bool) -> NDArray[np.float32]:

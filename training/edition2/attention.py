@@ -41,13 +41,12 @@ def blocks(
         if now is not None and ends is not None:
             allowed = allowed & (ends[:, None, :end] > now[start:end, None])
         chunks.append(allowed[:, None])
-    block = torch.ones(length, length, dtype=torch.bool).tril()
-    own = torch.block_diag(*[block] * conversations)
+    token = torch.arange(conversations * length)
+    own = (token[:, None] // length == token // length) & (token[:, None] >= token)
     past = torch.ones(1, seen, dtype=torch.bool)
     if ends is not None:
         past = ends == torch.iinfo(torch.int64).max
-    rows = conversations * length
-    past = past[:, None].expand(-1, rows, -1)
+    past = past[:, None].expand(-1, len(token), -1)
     late = torch.cat([past, own[None].expand(len(past), -1, -1)], dim=2)
     return Blocks(seen, tuple(chunks), late[:, None])
 

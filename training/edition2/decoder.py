@@ -154,9 +154,9 @@ class Stage1(nn.Module):
         )  # fmt: skip
         # What nobody needs shall have small values: then a value's norm says what is of use.
         heads = self.model.config.text_config.num_key_value_heads
-        norms = torch.stack(
-            [v[:, PREFIX:seen].unflatten(-1, (heads, -1)).norm(dim=-1).mean() for v in self._values]
-        ).mean()
+        width = self._values[0].shape[-1] // heads
+        values = [v[:, PREFIX:seen].reshape(-1, width) for v in self._values]
+        norms = torch.stack([v.norm(dim=-1).mean() for v in values]).mean()
         loss = answer_loss + tokens + FACT_WEIGHT * facts + VALUE_COST * norms
         with torch.no_grad():
             wrong = torch.zeros(clips.kinds.shape, dtype=torch.long)
@@ -187,7 +187,8 @@ def _loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy, nothing where all labels are IGNORE."""
     if not bool((labels != IGNORE).any()):
         return logits.new_zeros(())
-    return F.cross_entropy(logits, labels, ignore_index=IGNORE)
+    loss: Tensor = F.cross_entropy(logits, labels, ignore_index=IGNORE)
+    return loss
 
 
 class Scores:

@@ -50,7 +50,7 @@ def listed(objects: Sequence[int]) -> str:
 
 
 def _choose(forms: Sequence[str], rng: np.random.Generator, name: str = "") -> str:
-    text = forms[rng.integers(len(forms))].replace("X", name)
+    text = forms[int(rng.integers(len(forms)))].replace("X", name)
     return text[0].upper() + text[1:] if rng.random() < 0.5 else text
 
 

@@ -10,13 +10,19 @@ scores) and write (the survivors).
 import statistics
 import time
 from collections.abc import Callable
+from math import isqrt
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks.errors import OptionError
 from model_worker.memory.cache import BoundedCache, CacheShape
+from model_worker.memory.policies import POLICIES
+from model_worker.memory.policies import make_policy as make
+from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.memory.policies.infinipot_v import InfiniPotV
+from model_worker.memory.policies.tokens import Layout
 
 DESCRIPTION = "one compression pass: speed-up over a straightforward pass, times of a plain copy"
 
@@ -30,11 +36,21 @@ def run(
     recent_frames: int = 8,
     tokens_per_frame: int = 140,
     repeats: int = 5,
+    policies: str | None = None,
     threads: int | None = None,
 ) -> dict[str, Any]:
-    """Median seconds of each pass over `repeats` runs, taken in turn, and their ratios."""
+    """Median seconds of each pass over `repeats` runs, taken in turn, and their ratios.
+
+    `policies`: names with commas between them, or "all", whose passes and arrivals are timed, too;
+    what the model takes to read proxy questions is not among it. Raises OptionError.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
+    dropping = [name for name in POLICIES if POLICIES[name].drops]
+    wanted = dropping if policies == "all" else (policies or "").split(",") if policies else []
+    for name in wanted:
+        if name not in dropping:
+            raise OptionError(f"{name!r} is no policy with passes; known: {', '.join(dropping)}")
     shape = CacheShape(
         layers=layers,
         kv_heads=kv_heads,
@@ -59,6 +75,7 @@ def run(
     ours, reference, copy = (
         statistics.median(timings[name][1:]) for name in ("ours", "reference", "copy")
     )
+    others = [_cost(make(name), shape, recent, tokens_per_frame, repeats) for name in wanted]
     return {
         "benchmark": "compress",
         "speedup_over_reference": round(reference / ours, 2),
@@ -78,6 +95,44 @@ def run(
         },
         "repeats": repeats,
         "threads": torch.get_num_threads(),
+    } | ({"policies": others} if others else {})
+
+
+def _cost(
+    policy: CompressionPolicy,
+    shape: CacheShape,
+    recent: int,
+    tokens_per_frame: int,
+    repeats: int,
+) -> dict[str, Any]:
+    """Median seconds of a pass, and of marking a frame that comes."""
+    cache = BoundedCache(shape, torch.float32, torch.device("cpu"), marks=policy.marks)
+    rows = next(
+        side for side in range(isqrt(tokens_per_frame), 0, -1) if tokens_per_frame % side == 0
+    )
+    half = shape.head_dim // 2
+    layout = Layout(
+        rows,
+        tokens_per_frame // rows,
+        1e6 ** (-torch.arange(half) / half),
+        torch.zeros(tokens_per_frame, half),
+    )
+    looks = (len(policy.proxies), shape.layers, shape.kv_heads, shape.cap)
+    attention = torch.rand(looks, generator=torch.Generator().manual_seed(0))
+    recent = min(
+        recent, policy.most_recent_tokens(shape.budget) // tokens_per_frame * tokens_per_frame
+    )
+    passes, arrivals = [], []
+    for _ in range(repeats):
+        _fill(cache, shape.cap // tokens_per_frame, tokens_per_frame)
+        if policy.marks:
+            cache.arrive(policy, shape.cap // tokens_per_frame * tokens_per_frame, layout)
+            arrivals.append(_seconds(lambda: cache.arrive(policy, tokens_per_frame, layout)))
+        passes.append(_seconds(lambda: cache.compress(policy, recent, attention, layout)))
+    return {
+        "policy": policy.name,
+        "pass_seconds": round(statistics.median(passes), 4),
+        "arrival_seconds": round(statistics.median(arrivals or [0.0]), 4),
     }
 
 

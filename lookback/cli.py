@@ -11,6 +11,7 @@ import typer
 
 import lookback_files
 from lookback import eval_command, keys, snapshots
+from lookback.allocator import few_arenas
 from lookback.fail import UNREADABLE, fail, said
 from lookback.flags import BROKER, LISTEN, MODEL, takes
 from lookback.part import EXIT_UNUSABLE
@@ -63,6 +64,7 @@ def gateway() -> None:
     from server.app import GatewayError, run
     from server.settings import GatewaySettings
 
+    few_arenas()
     try:
         run(GatewaySettings())
     except UNREADABLE as error:
@@ -77,6 +79,7 @@ def gateway() -> None:
 @takes(BROKER, MODEL)
 def worker() -> None:
     """Run one model worker. Needs a broker."""
+    few_arenas()  # before there are threads
     try:
         from model_worker.service import run
         from model_worker.settings import WorkerSettings
@@ -272,7 +275,7 @@ def bench(
         bool, typer.Option("--quick", help="Of `recall`: a part of it, in five minutes.")
     ] = False,
     policies: Annotated[
-        str | None, typer.Option(help="Of `recall` and `policy-check`: which, as van,recency.")
+        str | None, typer.Option(help="Of `recall`, `policy-check`, `compress`: as van,recency.")
     ] = None,
     budgets: Annotated[
         str | None,

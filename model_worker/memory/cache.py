@@ -308,13 +308,12 @@ class BoundedCache:
 
     def _replace(self, layers: slice, merged: Merged) -> None:
         """Put what was merged into its slots of the visual region."""
-        slots = merged.slots[..., None].expand_as(merged.keys)
+        layer, head, slot = merged.at
         for part, fresh in enumerate((merged.keys, merged.values)):
             visual = self.buffer[layers, part, :, self.shape.prefix :]
-            visual.scatter_(2, slots, fresh.to(visual.dtype))
+            visual[layer, head, slot] = fresh.to(visual.dtype)
         if merged.marks is not None:
-            for marks, fresh in zip(self.marks[:, layers], merged.marks, strict=True):
-                marks.scatter_(-1, merged.slots, fresh)
+            self.marks[:, layers][:, layer, head, slot] = merged.marks
 
 
 def _share_out(work: Callable[[slice], None], keys: Tensor) -> None:

@@ -16,12 +16,12 @@ from model_worker.memory.policies.tokens import VisualTokens
 
 @dataclass(frozen=True, eq=False)
 class Merged:
-    """What takes the place of kept tokens: at `slots`, int64 `[layers, kv_heads, n]`, places among
-    the tokens kept, each once, `keys` and `values` `[layers, kv_heads, n, head_dim]`, and where
-    they are given `marks` `[marks, layers, kv_heads, n]`. A key has to be turned to the position of
-    the token whose place it takes. Patch, time and position stay those of that token."""
+    """What takes the place of kept tokens: `keys` and `values` `[n, head_dim]` and, where they are
+    given, `marks` `[marks, n]`. `at`, int64 `[n]` each: layer, KV head, and place among the tokens
+    kept; none twice. A key has to be turned to the position of the token whose place it takes,
+    whose patch, time and position it has from then on."""
 
-    slots: Tensor
+    at: tuple[Tensor, Tensor, Tensor]
     keys: Tensor
     values: Tensor
     marks: Tensor | None = None

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from model_worker.memory.policies.base import Merged
 from model_worker.memory.policies.choosing import ScoringPolicy
-from model_worker.memory.policies.folding import fold, merged
+from model_worker.memory.policies.folding import fold
 from model_worker.memory.policies.tokens import VisualTokens
 
 _SHALLOW, _DEEP = 0.1, 0.3  # shares of the layers
@@ -94,18 +94,14 @@ class Hermes(ScoringPolicy):
         )
         here = torch.arange(len(tokens), device=kept.device)
         into = torch.where(~stays | (here == place), place.expand_as(stays), -1)
-        keys, values = fold(deep, into, deep.marks[0])
-        counts = torch.where(into >= 0, deep.marks[0], 0.0).sum(-1, keepdim=True)
-        summary = merged(deep, keep, here == place, keys, values)
-        marks = deep.marks[0].scatter(2, place, counts).gather(2, keep)
-        plain = tokens.layers(slice(0, first))
-        nothing = torch.zeros_like(plain.patches, dtype=torch.bool)
-        rest = merged(plain, kept[:first], nothing, plain.keys, plain.values)
+        summary = fold(deep, keep, into, deep.marks[0])
+        counts = torch.where(into >= 0, deep.marks[0], 0.0).sum(-1)
+        layer, head, slot = summary.at
         return Merged(
-            torch.cat((rest.slots, summary.slots)),
-            torch.cat((rest.keys, summary.keys)),
-            torch.cat((rest.values, summary.values)),
-            torch.cat((plain.marks[0].gather(2, kept[:first]), marks))[None],
+            (layer + first, head, slot),
+            summary.keys,
+            summary.values,
+            counts[layer, head][None],
         )
 
 

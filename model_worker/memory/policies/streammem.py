@@ -20,7 +20,7 @@ from torch import Tensor
 
 from model_worker.memory.policies.base import Merged
 from model_worker.memory.policies.choosing import ScoringPolicy, unit
-from model_worker.memory.policies.folding import fold, merged
+from model_worker.memory.policies.folding import fold, joined
 from model_worker.memory.policies.tokens import VisualTokens
 
 
@@ -78,22 +78,18 @@ class StreamMem(ScoringPolicy):
         run = self._first_of_run(tokens)
         repeats = ~stays & (run != here) & stays.gather(2, run)
         hosts = torch.zeros_like(here).scatter_add_(2, run, repeats.long()) > 0
-        joins = torch.where(repeats | hosts, torch.where(repeats, run, here), -1)
-        keys, values = fold(tokens, joins, torch.ones_like(tokens.times))
         top = _top_of_frame(tokens)
-        lost = torch.zeros_like(here).scatter_add_(
-            2, top.clamp_min(0), (~stays & (top >= 0)).long()
-        )
+        member = top >= 0
+        lost = torch.zeros_like(here).scatter_add_(2, top.clamp_min(0), (~stays & member).long())
         prototype = (top == here) & (run == here) & stays & (lost > 0)
-        members = (top >= 0) & prototype.gather(2, top.clamp_min(0))
+        members = torch.where(member & prototype.gather(2, top.clamp_min(0)), top, -1)
+        joins = torch.where(repeats, run, torch.where(hosts, here, -1))
+        joins = torch.where(prototype.gather(2, run), -1, joins)
         weights = tokens.attention[0].nan_to_num(nan=0.0, posinf=0.0).clamp_min(1e-12)
-        means = fold(tokens, torch.where(members, top, -1), weights)
-        choice = prototype[..., None]
-        keys, values = (
-            torch.where(choice, mean, part)
-            for mean, part in zip(means, (keys, values), strict=True)
+        return joined(
+            fold(tokens, kept, members, weights),
+            fold(tokens, kept, joins, torch.ones_like(weights)),
         )
-        return merged(tokens, kept, hosts | prototype, keys, values)
 
     def _first_of_run(self, tokens: VisualTokens) -> Tensor:
         """For each token the first of the same patch in the same run of alike frames."""

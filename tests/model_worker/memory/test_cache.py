@@ -12,15 +12,15 @@ from model_worker.memory.cache import BoundedCache, CacheShape
 from model_worker.memory.packed import PackedCache, Segment
 from model_worker.memory.policies import POLICIES, make_policy
 from model_worker.memory.pool import KVPool
-from tests.model_worker.memory.policies.memories import tokens_of
+from tests.model_worker.memory.policies.memories import after, layout_of, tokens_of
 
 SHAPE = CacheShape(layers=2, kv_heads=3, head_dim=8, prefix=5, budget=24, block=12, scratch=10)
 PATCHES = 4
 CPU = torch.device("cpu")
 
 
-def new_cache(shape: CacheShape = SHAPE) -> BoundedCache:
-    cache = BoundedCache(shape, torch.float32, CPU)
+def new_cache(shape: CacheShape = SHAPE, marks: int = 0) -> BoundedCache:
+    cache = BoundedCache(shape, torch.float32, CPU, marks=marks)
     write(cache, cache.begin_prefix(), torch.randn(shape.prefix, shape.head_dim))
     return cache
 
@@ -61,23 +61,27 @@ def watch(cache: BoundedCache, frame: int, seed: int) -> None:
 def test_holds_its_cap_and_knows_every_token(
     name: str, budget: int, block: int, frames: int, seed: int
 ) -> None:
-    cache = new_cache(replace(SHAPE, budget=budget, block=block))
+    policy, layout = make_policy(name), layout_of(2, 2)
+    cache = new_cache(replace(SHAPE, budget=budget, block=block), policy.marks)
     prefix = cache.buffer[:, :, :, : SHAPE.prefix].clone()
     address = cache.buffer.data_ptr()
-    policy = make_policy(name)
+    looks = torch.rand(len(policy.proxies), 2, 3, cache.shape.cap)
     recent = policy.recent_frames(cache.shape.cap, budget, PATCHES) * PATCHES
     for frame in range(frames):
         if cache.visual_room < PATCHES:
-            cache.compress(policy, recent)
+            cache.compress(policy, recent, looks, layout)
             assert cache.visual_length == budget
         watch(cache, frame, seed)
+        if policy.marks:
+            cache.arrive(policy, PATCHES, layout)
         assert cache.visual_length <= cache.peak_length <= cache.shape.cap
     assert cache.buffer.data_ptr() == address
     assert torch.equal(cache.buffer[:, :, :, : SHAPE.prefix], prefix)
     length = cache.visual_length
-    values = cache.visual_values + torch.arange(SHAPE.layers)[:, None, None, None]
-    assert torch.allclose(values[..., 0], cache.times[..., :length].float(), atol=1e-4)
-    assert torch.allclose(values[..., 1], cache.patches[..., :length].float(), atol=1e-4)
+    if not policy.merges:
+        values = cache.visual_values + torch.arange(SHAPE.layers)[:, None, None, None]
+        assert torch.allclose(values[..., 0], cache.times[..., :length].float(), atol=1e-4)
+        assert torch.allclose(values[..., 1], cache.patches[..., :length].float(), atol=1e-4)
     expected = cache.times[..., :length] * PATCHES + cache.patches[..., :length]
     assert torch.equal(cache.positions[..., :length].double(), expected)
     assert (expected.diff(dim=-1) > 0).all(), "seen in this order, and once"
@@ -96,6 +100,39 @@ def test_keys_and_values_move_together() -> None:
     cache.compress(policy, 4)
     wide = chosen[..., None].expand(-1, -1, -1, SHAPE.head_dim)
     assert torch.equal(cache.visual_keys, before.gather(2, wide))
+
+
+def test_marks_move_with_their_tokens() -> None:
+    policy = make_policy("uniform")
+    cache = new_cache(marks=1)
+    for frame in range(50):
+        if cache.visual_room < PATCHES:
+            cache.compress(policy, PATCHES)
+        watch(cache, frame, 0)
+        cache.arrive(policy, PATCHES)
+    kept = slice(0, cache.visual_length)
+    assert torch.equal(cache.marks[0, ..., kept].double(), cache.times[..., kept])
+
+
+def test_what_was_merged_stands_in_its_place() -> None:
+    policy = make_policy("hermes")
+    cache = new_cache(marks=1)
+    for frame in range(9):
+        watch(cache, frame, 0)
+        cache.arrive(policy, PATCHES)
+    looks, layout = torch.rand(2, 2, 3, 36), layout_of(2, 2)
+    tokens = replace(
+        tokens_of(cache.visual_keys.clone(), cache.visual_values.clone(), cache.patches[..., :36]),
+        marks=cache.marks[..., :36].clone(),
+        attention=looks,
+        layout=layout,
+    )
+    chosen = policy.choose(tokens, 4, 24)
+    keys, values = after(tokens, chosen, policy.merge(tokens, chosen))
+    cache.compress(policy, 4, looks, layout)
+    assert torch.equal(cache.visual_keys, keys)
+    assert torch.equal(cache.visual_values, values)
+    assert cache.marks[0, 1, 0, :24].tolist() == [13.0] + [1.0] * 23, "twelve more and itself"
 
 
 def test_large_memories_are_shared_out_over_threads_with_the_same_result() -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from model_worker.memory.policies.base import CompressionPolicy
+from model_worker.memory.policies.base import CompressionPolicy, Merged
 from model_worker.memory.policies.tokens import Layout, VisualTokens
 
 
@@ -86,3 +86,12 @@ def first(tokens: VisualTokens, end: int) -> VisualTokens:
         attention=tokens.attention[..., :end],
         layout=tokens.layout,
     )
+
+
+def after(tokens: VisualTokens, kept: Tensor, merged: Merged | None) -> tuple[Tensor, Tensor]:
+    """Keys and values `[layers, kv_heads, budget, head_dim]` as they are in memory after a pass."""
+    wide = kept[..., None].expand(*kept.shape, tokens.keys.shape[-1])
+    keys, values = tokens.keys.gather(2, wide), tokens.values.gather(2, wide)
+    if merged is not None:
+        keys[merged.at], values[merged.at] = merged.keys, merged.values
+    return keys, values

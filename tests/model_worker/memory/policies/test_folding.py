@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from model_worker.engine import Engine
-from model_worker.memory.policies.folding import fold, merged
+from model_worker.memory.policies.folding import fold
 from model_worker.memory.policies.recency import Recency
 from model_worker.memory.rotation import turn
 from tests.model_worker.memory.policies.memories import noise
 from tests.model_worker.watching import Frames, watched
+
+ALL = torch.arange(48).expand(2, 3, 48)
 
 
 def test_the_mean_of_one_key_at_many_places_is_that_key() -> None:
@@ -18,34 +20,35 @@ def test_the_mean_of_one_key_at_many_places_is_that_key() -> None:
     still = torch.randn(8)
     keys = turn(still.expand_as(tokens.keys), tokens.turned())
     tokens = replace(tokens, keys=keys)
-    into = torch.full(tokens.patches.shape, 7)
-    folded, values = fold(tokens, into, torch.ones(into.shape))
-    assert torch.allclose(folded[:, :, 7], keys[:, :, 7], atol=1e-5)
-    assert torch.allclose(values[:, :, 7], tokens.values.mean(2), atol=1e-5)
-    assert not folded[:, :, 8].any()
+    kept = torch.arange(7, 48).expand(2, 3, 41)
+    folded = fold(tokens, kept, torch.full((2, 3, 48), 7), torch.ones(2, 3, 48))
+    layer, head, slot = folded.at
+    assert layer.tolist() == [0, 0, 0, 1, 1, 1]
+    assert head.tolist() == [0, 1, 2] * 2
+    assert not slot.any(), "token 7 is the first of those kept"
+    assert torch.allclose(folded.keys, keys[:, :, 7].flatten(0, 1), atol=1e-5)
+    assert torch.allclose(folded.values, tokens.values.mean(2).flatten(0, 1), atol=1e-5)
 
 
 def test_weights_count_and_what_is_no_number_does_not() -> None:
     tokens = noise(Recency())
     tokens.values[:, :, 3] = torch.nan
-    into = torch.full(tokens.patches.shape, -1)
+    into = torch.full((2, 3, 48), -1)
     into[..., 2:5] = 2
-    weights = torch.zeros(into.shape)
+    weights = torch.zeros(2, 3, 48)
     weights[..., 2:5] = torch.tensor([1.0, 5.0, 3.0])
-    _, values = fold(tokens, into, weights)
+    folded = fold(tokens, ALL, into, weights)
     expected = (tokens.values[:, :, 2] + 3 * tokens.values[:, :, 4]) / 4
-    assert torch.allclose(values[:, :, 2], expected, atol=1e-6)
+    assert torch.allclose(folded.values, expected.flatten(0, 1), atol=1e-6)
+    assert (folded.at[2] == 2).all()
 
 
-def test_what_is_not_changed_stays_to_the_bit() -> None:
+def test_where_nothing_counts_nothing_changes() -> None:
     tokens = noise(Recency())
-    kept = torch.arange(0, 48, 2).expand(2, 3, 24)
-    changed = torch.zeros(tokens.patches.shape, dtype=torch.bool)
-    changed[..., 4] = True
-    result = merged(tokens, kept, changed, tokens.keys + 1, tokens.values + 1)
-    assert torch.equal(result.keys[:, :, 2], tokens.keys[:, :, 4] + 1)
-    others = [place for place in range(24) if place != 2]
-    assert torch.equal(result.keys[:, :, others], tokens.keys[:, :, 0::2][:, :, others])
+    tokens.keys.fill_(torch.nan)
+    assert len(fold(tokens, ALL, ALL, torch.ones(2, 3, 48)).keys) == 0
+    none = torch.full((2, 3, 48), -1)
+    assert len(fold(noise(Recency()), ALL, none, torch.ones(2, 3, 48)).keys) == 0
 
 
 @pytest.mark.usefixtures("small_units")

@@ -3,7 +3,7 @@
 import torch
 
 from model_worker.memory.policies.hermes import Hermes, depths
-from tests.model_worker.memory.policies.memories import noise
+from tests.model_worker.memory.policies.memories import after, noise
 
 POLICY = Hermes()
 LAYERS = 10
@@ -48,11 +48,11 @@ def test_deep_layers_fold_what_goes_into_one_summary_that_stays() -> None:
     gone = [token for token in range(48) if token not in kept[layer, head].tolist()]
     members = [*gone, int(kept[layer, head, 0])]
     mean = tokens.values[layer, head, members].mean(0)
-    assert torch.allclose(result.values[layer, head, 0], mean, atol=1e-5)
-    assert result.marks[0, layer, head].tolist() == [25.0] + [1.0] * 23
-    wide = kept[..., None].expand(-1, -1, -1, 8)
-    assert torch.equal(result.values[:7], tokens.values.gather(2, wide)[:7])
-    assert (result.marks[0, :7] == 1).all()
+    _, values = after(tokens, kept, result)
+    assert torch.allclose(values[layer, head, 0], mean, atol=1e-5)
+    assert result.at[0].unique().tolist() == [7, 8, 9], "deep layers alone"
+    assert not result.at[2].any(), "the oldest kept is its place"
+    assert (result.marks == 25.0).all()
     place = int(kept[layer, head, 0])
     tokens.marks[0, layer, :, place] = 25.0
     tokens.attention.zero_()

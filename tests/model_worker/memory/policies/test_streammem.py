@@ -4,7 +4,7 @@ import torch
 
 from model_worker.memory.policies.streammem import StreamMem
 from model_worker.memory.rotation import turn
-from tests.model_worker.memory.policies.memories import mark, noise
+from tests.model_worker.memory.policies.memories import after, mark, noise
 
 POLICY = StreamMem()
 FRAME = 6
@@ -21,23 +21,20 @@ def test_what_the_template_looks_at_stays() -> None:
 def test_a_frame_that_loses_tokens_has_a_prototype() -> None:
     tokens = noise(POLICY)
     kept = POLICY.choose(tokens, FRAME, 20)
-    result = POLICY.merge(tokens, kept)
-    assert result is not None
+    keys, values = after(tokens, kept, POLICY.merge(tokens, kept))
     layer, head = 1, 2
     frame = slice(2 * FRAME, 3 * FRAME)
     attention = tokens.attention[0, layer, head, frame]
     top = 2 * FRAME + int(attention.argmax())
     slot = kept[layer, head].tolist().index(top)
     weights = attention / attention.sum()
-    values = (tokens.values[layer, head, frame] * weights[:, None]).sum(0)
-    assert torch.allclose(result.values[layer, head, slot], values, atol=1e-5)
+    mean = (tokens.values[layer, head, frame] * weights[:, None]).sum(0)
+    assert torch.allclose(values[layer, head, slot], mean, atol=1e-5)
     angles = tokens.turned()[layer, head]
     brought = turn(tokens.keys[layer, head, frame], angles[top] - angles[frame])
-    assert torch.allclose(
-        result.keys[layer, head, slot], (brought * weights[:, None]).sum(0), atol=1e-5
-    )
+    assert torch.allclose(keys[layer, head, slot], (brought * weights[:, None]).sum(0), atol=1e-5)
     recent = slice(len(kept[0, 0]) - FRAME, None)
-    assert torch.equal(result.values[:, :, recent], tokens.values[:, :, -FRAME:])
+    assert torch.equal(values[:, :, recent], tokens.values[:, :, -FRAME:])
 
 
 def test_frames_that_repeat_are_one_run_and_the_first_goes_on_as_their_mean() -> None:
@@ -51,17 +48,15 @@ def test_frames_that_repeat_are_one_run_and_the_first_goes_on_as_their_mean() ->
     assert numbers == [0, 1, 2, 2, 2, 3, 4, 5]
     kept = POLICY.choose(tokens, FRAME, 36)
     assert not ((kept >= 3 * FRAME) & (kept < 5 * FRAME)).any(), "the repeated frames go first"
-    result = POLICY.merge(tokens, kept)
-    assert result is not None
+    _, values = after(tokens, kept, POLICY.merge(tokens, kept))
     patch = kept[0, 0].tolist().index(2 * FRAME + 1)
     mean = still[0, 0, 1] + 0.01 * 7 / 3
-    assert torch.allclose(result.values[0, 0, patch], mean, atol=1e-5)
+    assert torch.allclose(values[0, 0, patch], mean, atol=1e-5)
 
 
 def test_a_frame_that_is_whole_after_a_pass_has_no_prototype_yet() -> None:
     tokens = noise(POLICY)
     kept = torch.arange(48).expand(2, 3, 48)
-    result = POLICY.merge(tokens, kept)
-    assert result is not None
-    assert torch.equal(result.values, tokens.values)
-    assert torch.equal(result.keys, tokens.keys)
+    keys, values = after(tokens, kept, POLICY.merge(tokens, kept))
+    assert torch.equal(values, tokens.values)
+    assert torch.equal(keys, tokens.keys)

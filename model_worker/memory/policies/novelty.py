@@ -15,12 +15,14 @@ in that frame's own attention.
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from model_worker.memory.policies.choosing import ScoringPolicy, unit
 from model_worker.memory.policies.tokens import VisualTokens
 
 _LARGEST = 1 << 24  # likenesses that stand in memory at once
+_TINY = 1e-9  # a zero key is like no other
 
 
 @dataclass(frozen=True)
@@ -45,28 +47,31 @@ class Novelty(ScoringPolicy):
         """See `CompressionPolicy.arrive`."""
         times = tokens.times[0, 0, -new:]  # of whole frames, and so the same everywhere
         _, lengths = times.unique_consecutive(return_counts=True)
-        keys = unit(tokens.still())
+        keys = tokens.still().nan_to_num_(0.0, 0.0, 0.0)
+        # Likenesses are divided by a length where keys would be: they are fewer.
+        length = torch.linalg.vector_norm(keys, dim=-1).clamp_min_(_TINY)
         end = len(tokens) - new
-        for length in lengths.tolist():
-            held, frame = keys[:, :, :end], keys[:, :, end : end + length]
+        for count in lengths.tolist():
+            begin, end = end, end + count
+            frame = keys[:, :, begin:end] / length[:, :, begin:end, None]
             own = (frame * unit(frame.mean(2, keepdim=True))).sum(-1)
-            marks = (1 - _likest(frame, held)) * (self.evenness + 1 - own)
-            tokens.marks[0, ..., end : end + length] = marks
-            end += length
+            likest = _likest(frame, keys[:, :, :begin], length[:, :, :begin])
+            tokens.marks[0, ..., begin:end] = (1 - likest) * (self.evenness + 1 - own)
 
     def score(self, tokens: VisualTokens, older: int) -> Tensor:
         """See `ScoringPolicy.score`."""
         return tokens.marks[0, ..., :older]
 
 
-def _likest(frame: Tensor, held: Tensor) -> Tensor:
+def _likest(frame: Tensor, held: Tensor, length: Tensor) -> Tensor:
     """The largest cosine of each key of a frame and one that is held, `[layers, kv_heads, new]`; 0
-    where none is above. `frame` `[layers, kv_heads, new, head_dim]`, `held` `[layers, kv_heads,
-    tokens, head_dim]`, all of length 1."""
+    where none is above. `frame` `[layers, kv_heads, new, head_dim]` of length 1, `held` `[layers,
+    kv_heads, tokens, head_dim]` of `length` `[layers, kv_heads, tokens]`."""
     likest = frame.new_zeros(frame.shape[:3])
     if held.shape[2]:
-        step = max(1, _LARGEST // (held[0, ..., 0].numel() * frame.shape[2]))
+        step = max(1, _LARGEST // (length[0].numel() * frame.shape[2]))
         for first in range(0, len(frame), step):
             part = slice(first, first + step)
-            likest[part] = (frame[part] @ held[part].transpose(2, 3)).amax(-1)
+            products = frame[part] @ held[part].transpose(2, 3)
+            likest[part] = products.div_(length[part, :, None]).amax(-1)
     return likest.clamp_min_(0.0)

@@ -7,7 +7,6 @@ are asked for. Of HTTP only `exposition` knows.
 
 import dataclasses
 import logging
-import secrets
 import signal
 import sys
 import threading
@@ -18,7 +17,6 @@ from types import FrameType
 from typing import Final
 
 import msgspec
-import numpy as np
 import transformers
 from redis import Redis
 from redis.exceptions import RedisError
@@ -26,9 +24,8 @@ from redis.exceptions import RedisError
 from broker.connection import BrokerError, connect, hasty
 from messages.codec import ToGateway
 from messages.sessions import OpenSession
-from messages.workers import PROTOCOL, WorkerCard
 from model_worker.admission import Admission
-from model_worker.decoding import Sampling
+from model_worker.card import tried
 from model_worker.engine import Engine, ModelError
 from model_worker.exporter import Exporter
 from model_worker.exposition import Exposition
@@ -120,7 +117,7 @@ class Service:
         self._draining = threading.Event()
         self._stopping = threading.Event()
         self._failed = False
-        self._card = _tried(engine, settings)
+        self._card = tried(engine, settings)
         kv_bytes = settings.kv_bytes or (
             settings.max_sessions * engine.session_bytes(self._card.budget_tokens)
         )
@@ -341,37 +338,3 @@ def _keeper(where: str, client: "Redis", leases: Leases, metrics: WorkerMetrics)
         return Keeper(FolderStore(Path(where)), leases, metrics)
     except StoreError as error:
         raise ValueError(f"{error}: choose another with LOOKBACK_SNAPSHOTS") from error
-
-
-def _tried(engine: Engine, settings: WorkerSettings) -> WorkerCard:
-    """The worker's card, after two frames and a question went through the engine."""
-    budget = settings.budget_tokens or engine.default_budget_tokens
-    session = engine.open_session(
-        budget_tokens=budget, policy=settings.policy, positions=settings.positions
-    )
-    width, height = engine.frame_size or (448, 448)
-    picture = np.full((height, width, 3), 127, dtype=np.uint8)
-    for second in range(2):
-        session.watch(picture, float(second))
-    for _ in session.ask("What is it now?", Sampling(max_tokens=2)):
-        pass
-    cap = session.memory.cap_tokens
-    session.close()
-    return WorkerCard(
-        # A new name each start: whoever sees the old one gone knows that its memory is lost.
-        worker=f"{settings.worker_name}-{secrets.token_hex(3)}",
-        model=engine.name,
-        family=engine.family,
-        device=str(engine.device),
-        frame_size=engine.frame_size,
-        max_pixels=engine.max_pixels,
-        budget_tokens=budget,
-        cap_tokens=cap,
-        tokens_per_frame=engine.tokens_per_frame,
-        kv_bytes_per_session=engine.session_bytes(budget),
-        sessions=0,
-        max_sessions=settings.max_sessions,
-        kv_bytes_used=0,
-        frames_per_second=0.0,
-        protocol=PROTOCOL,
-    )

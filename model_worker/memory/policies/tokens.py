@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model_worker.memory.rotation import turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,21 +112,28 @@ class VisualTokens:
 
     def still(self) -> Tensor:
         """The keys turned back, float32, as if all stood at one position."""
-        layout = self.known_layout
-        first = int(self.positions.min())
-        span = int(self.positions.max()) + 1 - first
-        if span > self.positions.numel() or layout.angles.any():
-            return turn(self.keys.float(), -self.turned())
-        # Positions are few and each is that of many keys: sines by table, and no large temporaries.
-        along = torch.arange(first, first + span, device=self.keys.device)
-        angles = (along[:, None].float() * layout.frequencies).double()
-        rows = (self.positions - first).flatten()
-        shape = (*self.positions.shape, -1)
-        cos = angles.cos().float().index_select(0, rows).view(shape)
-        sin = angles.sin().float().index_select(0, rows).view(shape)
+        cos, sin = self._turns()
         left, right = self.keys.float().chunk(2, dim=-1)
         turned = torch.empty(self.keys.shape, device=self.keys.device)
         back, up = turned.chunk(2, dim=-1)
         torch.mul(left, cos, out=back).addcmul_(right, sin)
         torch.mul(right, cos, out=up).addcmul_(left, sin, value=-1)
         return turned
+
+    def _turns(self) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of `turned`, float32. Where one position is that of many keys, they
+        come from a table, the very same numbers."""
+        layout, positions = self.known_layout, self.positions
+        first = int(positions.min())
+        span = int(positions.max()) + 1 - first
+        if span > positions.numel() or layout.angles.any():
+            angles = self.turned()
+            return angles.cos().float(), angles.sin().float()
+        along = torch.arange(first, first + span, device=positions.device)
+        angles = (along[:, None].float() * layout.frequencies).double()
+        rows = (positions - first).flatten()
+        shape = (*positions.shape, -1)
+        return (
+            angles.cos().float().index_select(0, rows).view(shape),
+            angles.sin().float().index_select(0, rows).view(shape),
+        )

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 
-
 @dataclass(frozen=True, eq=False)
 class Layout:
     """How the tokens of a frame lie: `rows` x `columns` patches are the picture's, row by row;

@@ -30,7 +30,9 @@ from transformers import (
 )
 from transformers.models.smolvlm.processing_smolvlm import DEFAULT_CHAT_TEMPLATE
 
+from model_worker.admission import Admission
 from model_worker.engine import Engine
+from tests.model_worker.driven import Driven
 
 torch.set_num_threads(1)
 
@@ -285,3 +287,8 @@ def spoil() -> Callable[[Path, Callable[[dict[str, torch.Tensor]], object]], Non
         save_file(weights, file, metadata={"format": "pt"})
 
     return change
+
+
+@pytest.fixture
+def driven(llava: Engine) -> Driven:
+    return Driven(llava, Admission(2), llava.default_budget_tokens)

@@ -16,7 +16,7 @@ from model_worker.hand import Hand
 from model_worker.mailbox import Resume
 from model_worker.runner import Runner
 from model_worker.work import Work, advance, see
-from tests.model_worker.test_runner import frame
+from tests.model_worker.driven import frame
 
 
 class Watched(Hand):

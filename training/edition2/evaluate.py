@@ -20,15 +20,14 @@ import cv2
 import numpy as np
 import torch
 
-from training.checkpoint import SIDE, build_model
-from training.edition2.checkpoint import build_tokenizer
+from training.checkpoint import SIDE
 from training.edition2.clips import ClipBatches, Phase
-from training.edition2.decoder import Scores, Stage1
 from training.edition2.film import Studio
 from training.edition2.phrasings import KINDS, OLD_KINDS
+from training.edition2.scores import NEW_KINDS, Scores
+from training.edition2.stage1 import open_state
 from training.edition2.stories import Story, shape_for
 from training.edition2.takes import Drawer
-from training.edition2.tower import Stage0, begin
 from training.render import Picture, through_codec
 
 FILM_SIDE = 192  # pixels
@@ -48,15 +47,6 @@ class Exam:
     seed: int
 
 
-def open_state(path: Path) -> Stage1:
-    """Stage 1 from a state file of the decoder, or from a checkpoint's folder."""
-    model = begin(path) if path.is_dir() else build_model(build_tokenizer())
-    stage = Stage1(Stage0(model), model)
-    if not path.is_dir():
-        stage.load_state_dict(torch.load(path, weights_only=True)["stage"])
-    return stage.eval()
-
-
 def received(studio: Studio, story: Story, rng: np.random.Generator) -> Iterator[Picture]:
     """The story's frames as a worker would get them: [side, side, RGB]."""
     codec = ("libx264", "libvpx")[int(rng.integers(2))]
@@ -68,7 +58,7 @@ def received(studio: Studio, story: Story, rng: np.random.Generator) -> Iterator
 def sit(exam: Exam, share: int, of: int) -> Scores:
     """Scores on every `of`-th stream, from the `share`-th on."""
     torch.set_num_threads(1)
-    stage = open_state(exam.state)
+    stage = open_state(exam.state).eval()
     drawer = Drawer(np.random.default_rng(exam.seed), held_out=True)
     studio = Studio([drawer.draw() for _ in range(TAKES)], held_out=True)
     scores = Scores()
@@ -89,13 +79,12 @@ def sit(exam: Exam, share: int, of: int) -> Scores:
 
 def report(scores: Scores, exam: Exam) -> dict[str, object]:
     """What is written: the shares of both editions' kinds and of each kind."""
-    new = tuple(kind for kind in KINDS if kind not in OLD_KINDS)
     return {
         "streams": exam.streams,
         "seconds": [exam.shortest, exam.longest],
         "questions": int(scores.asked.sum()),
         "old": scores.overall(OLD_KINDS),
-        "new": scores.overall(new),
+        "new": scores.overall(NEW_KINDS),
         "kinds": scores.table(),
         "asked": dict(zip(KINDS, scores.asked.int().tolist(), strict=True)),
     }

@@ -161,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--begin", type=Path, help="a checkpoint's folder")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=30.0, help="of CPU time")
+    parser.add_argument("--minutes", type=float, default=20.0, help="of CPU time")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--muon-rate", type=float, default=2e-3)
     parser.add_argument("--adam-rate", type=float, default=1e-3)

@@ -10,9 +10,10 @@ from training.checkpoint import build_model
 from training.edition2.bank import Stored
 from training.edition2.checkpoint import build_tokenizer
 from training.edition2.clips import IGNORE, ClipBatches, Phase, encode_branch
-from training.edition2.decoder import PHASES, Stage1, lifetimes, phase_at, rate_at
+from training.edition2.decoder import PHASES, phase_at, rate_at
 from training.edition2.labels import FACTS, TOKEN_LABELS
 from training.edition2.questions import Exchange
+from training.edition2.stage1 import Stage1, lifetimes
 from training.edition2.stories import clock
 from training.edition2.takes import Drawer
 from training.edition2.tower import Stage0

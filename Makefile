@@ -83,6 +83,7 @@ edition: install  ## Make lookback-mini's second edition (hours, in runs/); goes
 	$(BIN)/python -m training.edition2.export --state $(SECOND)/decoder/state.pt --out $(SECOND)/lookback-mini
 	$(BIN)/python -m training.evaluate --state $(SECOND)/lookback-mini --out $(SECOND)/accuracy-first.json
 	$(BIN)/python -m training.edition2.evaluate --state $(SECOND)/lookback-mini --out $(SECOND)/accuracy.json
+	$(BIN)/python -m training.edition2.card --accuracy $(SECOND)/accuracy.json --first $(SECOND)/accuracy-first.json --out $(SECOND)/lookback-mini/README.md
 	$(BIN)/python -m training.edition2.curve --tower $(SECOND)/tower/log.jsonl --decoder $(SECOND)/decoder/log.jsonl --out $(SECOND)/curve.png
 
 bench: install  ## Run the benchmarks (half an hour)

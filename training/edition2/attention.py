@@ -44,8 +44,8 @@ def blocks(
     token = torch.arange(conversations * length)
     own = (token[:, None] // length == token // length) & (token[:, None] >= token)
     past = torch.ones(1, seen, dtype=torch.bool)
-    if ends is not None:
-        past = ends == torch.iinfo(torch.int64).max
+    if now is not None and ends is not None:
+        past = ends > now[-1] + 1  # the conversations come after the last frame
     past = past[:, None].expand(-1, len(token), -1)
     late = torch.cat([past, own[None].expand(len(past), -1, -1)], dim=2)
     return Blocks(seen, tuple(chunks), late[:, None])

@@ -23,7 +23,7 @@ def test_it_is_the_same_as_with_a_dense_mask(forgets: bool) -> None:
     mask[..., SEEN:, :SEEN] = True
     if ends is not None:
         mask[:, 0, :SEEN, :SEEN] &= ends[:, None] > now[:, None]
-        mask[:, 0, SEEN:, :SEEN] &= (ends == never)[:, None]
+        mask[:, 0, SEEN:, :SEEN] &= (ends > now[-1] + 1)[:, None]
     for i in range(CONVERSATIONS):
         at = slice(SEEN + i * LENGTH, SEEN + (i + 1) * LENGTH)
         mask[..., at, at] = torch.ones(LENGTH, LENGTH, dtype=torch.bool).tril()

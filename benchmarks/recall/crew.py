@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -34,11 +35,16 @@ def sit_all(
             yield _sit(engine, setting, cells)
         return
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(setting,))
     try:
         pending = [pool.submit(_sit_here, setting, cells) for cells in streams]
         for done in as_completed(pending):
             yield done.result()
+    except BaseException:  # what they are at would take minutes
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -60,6 +66,7 @@ _engine: Engine | None = None
 
 def _begin(setting: Setting) -> None:
     global _engine
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     _engine = Engine.load(setting.model, threads=setting.threads)
 
 

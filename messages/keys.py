@@ -39,6 +39,8 @@ INBOX_LENGTH: Final = 256
 RING: Final = 4
 EVENTS_LENGTH: Final = 2048
 EVENTS_TTL_SECONDS: Final = 600
+ENDED_TTL_SECONDS: Final = 60
+"""The events of a session that has ended: its gateway reads the last of them at once."""
 ALIVE_TTL_SECONDS: Final = 10
 """So long has a gateway that crashed to be back, or another one to come for its sessions."""
 GATEWAY_TTL_SECONDS: Final = 3

@@ -169,12 +169,12 @@ class Leases:
         return bool(self._store(keys=[*_held_keys(lease), key], args=args))
 
     def release(self, pipe: Any, lease: Lease) -> None:
-        """Put on the pipe the end of a session: its keys go."""
+        """Put on the pipe the end of a session: its keys go, its last events a little later."""
         session = lease.session
         ended = (keys.frames, keys.inbox, keys.session, keys.snapshot, keys.former)
         self._release(
-            keys=[*_held_keys(lease), *(key(session) for key in ended)],
-            args=_held_args(lease),
+            keys=[*_held_keys(lease), keys.events(session), *(key(session) for key in ended)],
+            args=[*_held_args(lease), keys.ENDED_TTL_SECONDS],
             client=pipe,
         )
 

@@ -98,10 +98,12 @@ redis.call('SET', KEYS[4], ARGV[6], 'EX', ARGV[7])
 return 1
 """
 
-# Gives a lease up. KEYS 4: whatever ends with the session.
+# Gives a lease up. KEYS 4: events, then whatever ends with the session. ARGV 6: how long events
+# are still to be read, in s.
 # The fence stays for a while, so that no former owner takes the session for its own again.
 RELEASE: Final = f"""{_HELD}
-redis.call('DEL', KEYS[1], unpack(KEYS, 4))
+redis.call('EXPIRE', KEYS[4], ARGV[6])
+redis.call('DEL', KEYS[1], unpack(KEYS, 5))
 return 1
 """
 

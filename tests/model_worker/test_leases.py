@@ -181,7 +181,7 @@ def test_a_session_that_nobody_keeps_alive_is_abandoned(
     assert one.renew(card("one")) == ([], [])
 
 
-def test_a_released_session_leaves_nothing_but_its_fence(client: "Redis") -> None:
+def test_a_released_session_leaves_its_fence_and_for_a_while_its_events(client: "Redis") -> None:
     one = Leases(client, "one")
     waiting(client, "s")
     lease = held(one, "s")
@@ -190,10 +190,15 @@ def test_a_released_session_leaves_nothing_but_its_fence(client: "Redis") -> Non
     for key in (keys.session, keys.snapshot):
         client.set(key("s"), b"")
     client.delete(keys.alive("s"))
+    assert written(client, one, lease, b"the last") == [1]
     pipe = client.pipeline()
     one.release(pipe, lease)
     assert pipe.execute() == [1]
-    assert list(client.scan_iter("lookback:*:s")) == [keys.fence("s").encode()]
+    assert set(client.scan_iter("lookback:*:s")) == {
+        keys.fence("s").encode(),
+        keys.events("s").encode(),
+    }
+    assert 0 < client.ttl(keys.events("s")) <= keys.ENDED_TTL_SECONDS
     assert client.ttl(keys.fence("s")) > 0
 
 

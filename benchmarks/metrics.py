@@ -48,7 +48,7 @@ def measure() -> dict[str, float]:
         replies._time(reply)
 
     def seen() -> None:
-        metrics.seen(0.1)
+        metrics.seen(frame, 2.1)
         traces.watched(frame, 0.0, 0.0)
 
     def sent() -> None:

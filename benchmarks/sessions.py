@@ -39,8 +39,8 @@ from messages.questions import Ask
 from messages.sessions import MemoryStatus, OpenSession, SessionClosed, SessionRefused
 from model_worker.admission import Admission
 from model_worker.engine import Engine
+from model_worker.metrics import WorkerMetrics
 from model_worker.runner import STATUS_SECONDS, Runner
-from model_worker.seat import Intake, Seat
 from model_worker.settings import SHIPPED_MODEL
 
 DESCRIPTION = "many sessions on one device: frames a second, and what answers wait meanwhile"
@@ -61,19 +61,20 @@ _PICTURES = 240
 _IDLE = "idle"
 
 
-class TimedRunner(Runner):
-    """A runner that notes which frames were watched and how long each had waited since its
+class Watched(WorkerMetrics):
+    """Metrics that note which frames were watched and how long each had waited since its
     `captured_at`, in seconds."""
 
-    waits: list[float]
-    watched: Counter[str]
+    def __init__(self, model: str) -> None:
+        super().__init__(model)
+        self.waits: list[float] = []
+        self.by_session: Counter[str] = Counter()
 
-    def _seen(self, seat: Seat, intake: Intake) -> None:
-        super()._seen(seat, intake)
-        now = time.time()
-        for waiting in intake.frames:
-            self.waits.append(now - waiting.what.captured_at)
-            self.watched[waiting.what.session] += 1
+    def seen(self, frame: Frame, now: float) -> None:
+        """See `WorkerMetrics.seen`."""
+        super().seen(frame, now)
+        self.waits.append(now - frame.captured_at)
+        self.by_session[frame.session] += 1
 
 
 class Worker:
@@ -89,14 +90,15 @@ class Worker:
         self.completed = 0
         self._jpegs = jpegs
         self._numbers = dict.fromkeys(names, 0)
-        self._runner = TimedRunner(
+        self._watched = Watched(engine.name)
+        self._runner = Runner(
             engine,
             self._hear,
             Admission(len(names)),
             budget_tokens=engine.default_budget_tokens,
             max_batch=max_batch,
+            metrics=self._watched,
         )
-        self._runner.waits, self._runner.watched = [], Counter()
         for name in names:
             self._runner.handle(OpenSession(name))
         self.saturate(_SETTLED * len(names))
@@ -104,7 +106,7 @@ class Worker:
     @property
     def waits(self) -> list[float]:
         """Seconds that each frame waited."""
-        return self._runner.waits
+        return self._watched.waits
 
     def _hear(self, message: ToGateway) -> None:
         if isinstance(message, AnswerDelta):
@@ -140,7 +142,7 @@ class Worker:
     def _turn_with_frames(self) -> None:
         """One turn, before which every session has as many frames waiting as its ring holds."""
         for name in self.names:
-            while self._numbers[name] - self._runner.watched[name] < RING:
+            while self._numbers[name] - self._watched.by_session[name] < RING:
                 self.send(name, time.time())
         self._runner.turn()
 

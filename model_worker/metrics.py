@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from messages.answers import AnswerDone
 from messages.codec import ToGateway
-from messages.frames import FrameRejected
+from messages.frames import Frame, FrameRejected
 from messages.sessions import SessionClosed, SessionMoved, SessionRefused
 
 WAITS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 40, 80, 160)
@@ -146,11 +146,12 @@ class WorkerMetrics:
         if frames:
             self._drops["ring"].inc(frames)
 
-    def seen(self, age: float) -> None:
-        """A frame of this age is in memory."""
+    def seen(self, frame: Frame, now: float) -> None:
+        """A frame is in memory, at `now` in Unix seconds."""
+        age = max(0.0, now - frame.captured_at)
         self._frames_seen["seen"].inc()
-        self.frame_age.observe(max(0.0, age))
-        self.recent.frame_age = max(0.0, age)
+        self.frame_age.observe(age)
+        self.recent.frame_age = age
 
     def first_token(self, seconds: float) -> None:
         """So long after its question came."""

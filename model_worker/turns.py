@@ -172,7 +172,7 @@ class Turns:
         now, wall = time.monotonic(), time.time()
         self._watched.extend([now] * len(intake.frames))
         for waiting in intake.frames:
-            self._metrics.seen(wall - waiting.what.captured_at)
+            self._metrics.seen(waiting.what, wall)
             self._traces.watched(waiting.what, waiting.since, now)
         while seat.memory.passes:
             self._metrics.compression.observe(seat.memory.passes.popleft())

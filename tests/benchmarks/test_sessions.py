@@ -57,13 +57,13 @@ def test_frames_always_wait_and_none_is_lost(
     before = len(worker.waits)
     assert worker.saturate(20) > 0
     assert len(worker.waits) >= before + 20
-    watched = worker._runner.watched
+    watched = worker._watched.by_session
     assert abs(watched["a"] - watched["b"]) <= 4
     gaps = worker.answer(3, frames=True)
     assert len(gaps) == sum(len(pieces) - 1 for pieces in worker.pieces.values()) > 6
     assert min(gaps) > 0
     worker.drain()
-    assert worker._runner.watched == worker._numbers
+    assert worker._watched.by_session == worker._numbers
     assert sum(worker.dropped.values()) == 0
     worker.close()
 

@@ -1,11 +1,12 @@
 """What a worker counts is what happened, under the names that LLM servers use."""
 
 from messages.answers import AnswerDone
-from messages.frames import FrameRejected
+from messages.frames import Frame, FrameRejected
 from messages.sessions import SessionClosed, SessionMoved, SessionRefused
 from model_worker.metrics import Now, WorkerMetrics
 
 MODEL = {"model_name": "tiny"}
+FRAME = Frame("s", 1, 1.0, 0.0, b"")
 
 
 def _read(metrics: WorkerMetrics, name: str, **labels: str) -> float | None:
@@ -31,8 +32,8 @@ def test_what_befalls_sessions_and_frames_is_counted_by_cause() -> None:
     metrics.note(FrameRejected("s", 1, "no"))
     metrics.dropped(3)
     metrics.dropped(0)
-    metrics.seen(0.2)
-    metrics.seen(-5.0)  # the gateway's clock is ahead
+    metrics.seen(FRAME, 0.2)
+    metrics.seen(FRAME, -5.0)  # the gateway's clock is ahead
     metrics.note(SessionMoved("s", "w", True, 0.0, True))
     metrics.note(SessionMoved("s", "w", False, None, False))
     metrics.note(SessionRefused("s", "full", 5.0))
@@ -85,6 +86,6 @@ def test_the_cards_figures_are_the_latest() -> None:
     assert (metrics.recent.ttft, metrics.recent.frame_age) == (None, None)
     metrics.first_token(0.4)
     metrics.first_token(0.2)
-    metrics.seen(0.1)
+    metrics.seen(FRAME, 0.1)
     assert (metrics.recent.ttft, metrics.recent.frame_age) == (0.2, 0.1)
     assert _read(metrics, "time_to_first_token_seconds_count") == 2

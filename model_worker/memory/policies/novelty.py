@@ -46,7 +46,7 @@ class Novelty(ScoringPolicy):
     def arrive(self, tokens: VisualTokens, new: int) -> None:
         """See `CompressionPolicy.arrive`."""
         times = tokens.times[0, 0, -new:]  # of whole frames, and so the same everywhere
-        _, lengths = times.unique_consecutive(return_counts=True)
+        _, lengths = torch.unique_consecutive(times, return_counts=True)
         keys = tokens.still().nan_to_num_(0.0, 0.0, 0.0)
         # Likenesses are divided by a length where keys would be: they are fewer.
         length = torch.linalg.vector_norm(keys, dim=-1).clamp_min_(_TINY)

@@ -24,7 +24,6 @@ def evaluate(
         Path | None,
         typer.Option(help="The results file, a JSON object a line; a run goes on from it."),
     ] = None,
-    policy: Annotated[str | None, typer.Option(help="How the memory is compressed.")] = None,
     fps: Annotated[
         float | None, typer.Option(help="Frames watched per second; as the benchmark has it.")
     ] = None,
@@ -71,7 +70,7 @@ def evaluate(
         limit=limit,
         tasks=tuple(task.strip() for task in (tasks or "").split(",") if task.strip()),
         subtitles=subtitles,
-        policy=policy or settings.policy,
+        policy=settings.policy,
         budget_tokens=settings.budget_tokens,
     )
     status = ask_all(

@@ -58,6 +58,10 @@ MODEL: Flags = {
         int | None,
         typer.Option("--budget", help="Visual tokens that a session's memory keeps."),
     ],
+    "policy": Annotated[
+        str | None,
+        typer.Option(help="How memory is compressed: infinipot_v, tar … (docs/policies.md)."),
+    ],
 }
 
 

@@ -40,7 +40,7 @@ class WorkerSettings(BaseSettings):
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of the model; None leaves the choice to torch."""
     policy: str | None = None
-    """How memories are compressed; None: as suits the model, see `Engine.open_session`."""
+    """How memories are compressed, a name of docs/policies.md; None: as suits the model."""
     budget_tokens: int | None = Field(default=None, ge=1)
     """A session's budget where it asks for none; None takes the model's default."""
     positions: Literal["native", "compact"] | None = None

@@ -31,7 +31,7 @@ class Uniform(ScoringPolicy):
         """See `CompressionPolicy.arrive`."""
         latest = tokens.arriving(new)
         frames = latest.layers(slice(1)).frames()[0, 0, -new:]
-        before = int(latest.marks[0, 0, 0, 0])
+        before = int(latest.marks[0, 0, 0, 0]) % (1 << _DIGITS)
         tokens.marks[0, ..., -new:] = ((before + frames) % (1 << _DIGITS)).float()
 
     def score(self, tokens: VisualTokens, older: int) -> Tensor:

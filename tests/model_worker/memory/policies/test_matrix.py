@@ -10,6 +10,7 @@ import torch
 
 from model_worker.engine import Engine
 from model_worker.frame import FrameError
+from model_worker.memory.container import SnapshotError
 from model_worker.memory.policies import POLICIES, make_policy
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.session import Session
@@ -188,6 +189,26 @@ def test_goes_on_identically_from_a_snapshot(
     watch(other, frames, 43, 30)
     assert session.memory.compressions > 2
     assert same(state(session), state(other))
+
+
+@SMALL
+@pytest.mark.parametrize("mark", [3e38, -3e38, 0.5])
+@pytest.mark.parametrize("name", [name for name in DROPPING if POLICIES[name].marks])
+def test_goes_on_from_marks_that_it_would_not_give(
+    name: str, mark: float, llava: Engine, frames: Frames
+) -> None:
+    """As a forged snapshot may hold them; those that are no numbers are refused."""
+    session = opened(llava, make_policy(name))
+    watch(session, frames, 0, 20)
+    session.cache.marks.fill_(mark)
+    other = llava.restore(b"".join(llava.snapshot(session)))
+    assert same(state(session), state(other))
+    watch(other, frames, 20, 30)
+    assert other.memory.compressions > 2
+    assert other.cache.buffer.isfinite().all()
+    session.cache.marks[-1, 1, 0, 3] = torch.nan
+    with pytest.raises(SnapshotError, match=r"damaged in chunk MARK 1: .*NaN"):
+        llava.restore(b"".join(llava.snapshot(session)))
 
 
 @SMALL

@@ -55,13 +55,14 @@ def run(
     tokens: int = 16,
     capacity: int = CAPACITY,
     stay: float = _STAY_SECONDS,
-    askers: Sequence[int] = _ASKERS,
+    askers: Sequence[int] | None = None,
     webrtc_every: int = 8,
     settle: float = _SETTLE_SECONDS,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """steps: numbers of clients, rising, `4,8,16` in text. seconds: of each step, after `settle`
-    more. workers: None is one, or, simulated, one and then two. Raises OptionError."""
+    more. workers: None is one, or, simulated, one and then two. askers: of each session, in the
+    last steps; None: of those that do not simulate. Raises OptionError."""
     if not 1 <= seconds <= 3600:
         raise OptionError(f"--seconds of load is from 1 to 3600, not {seconds:g}")
     if workers is not None and not 1 <= workers <= 16:
@@ -78,12 +79,14 @@ def run(
     }
     if not simulate:
         count = int(workers or 1)
-        figures |= bench.measure(count, False, chosen or _STEPS, askers)
+        figures |= bench.measure(
+            count, False, chosen or _STEPS, _ASKERS if askers is None else askers
+        )
         return figures
     runs = {}
     for count in [1, 2] if workers is None else [int(workers)]:
         shares = [round(share * count * capacity) for share in _SHARES]
-        runs[count] = bench.measure(count, True, chosen or shares, ())
+        runs[count] = bench.measure(count, True, chosen or shares, askers or ())
     figures["steps"] = [
         {"workers": count, **step} for count, found in runs.items() for step in found["steps"]
     ]

@@ -19,16 +19,17 @@ _FIELDS = {
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Any]:
-    """Room for two sessions of a worker that sleeps; four clients want one."""
+    """Room for two sessions of a worker that sleeps; four clients want one, and then two have one
+    with a dozen askers each."""
     return BENCHMARKS["load"](
-        steps="1,4", seconds=3.0, simulate=True, workers=1, capacity=2, settle=1.5, think=0.2,
-        webrtc_every=2, tokens=4,
+        steps="1,4", seconds=2.0, simulate=True, workers=1, capacity=2, settle=1.5, think=0.2,
+        webrtc_every=2, tokens=4, askers=(12,),
     )  # fmt: skip
 
 
 def test_every_step_has_its_figures(figures: dict[str, Any]) -> None:
     json.dumps(figures, allow_nan=False)
-    assert [step["clients"] for step in figures["steps"]] == [1, 4]
+    assert [step["clients"] for step in figures["steps"]] == [1, 4, 2]
     for step in figures["steps"]:
         assert step.keys() >= _FIELDS
         assert step["clients"] == step["accepted"] + step["refused"]
@@ -39,12 +40,19 @@ def test_every_step_has_its_figures(figures: dict[str, Any]) -> None:
 def test_past_the_limit_everybody_is_told_when_to_come_and_their_place(
     figures: dict[str, Any],
 ) -> None:
-    last = figures["steps"][-1]
-    assert last["refused"] >= 2  # there is room for two
+    assert figures["steps"][1]["refused"] >= 2  # there is room for two
     told = {record["code"]: record for record in figures["told"]}
-    assert told.keys() <= {"no_room", "queue_full"}
+    assert told.keys() <= {"no_room", "queue_full", "too_many_questions"}
     record = told["no_room"]
     assert record["status"] == 503
+    assert record["times"] == record["with_retry_after"] == record["with_place"] > 0
+
+
+def test_askers_past_the_limit_are_told_when_to_ask_and_how_many_come_before(
+    figures: dict[str, Any],
+) -> None:
+    assert figures["steps"][-1]["questions_refused"] > 0
+    [record] = [r for r in figures["told"] if r["code"] == "too_many_questions"]
     assert record["times"] == record["with_retry_after"] == record["with_place"] > 0
 
 

@@ -53,7 +53,8 @@ class Frames(IterableDataset[Labelled]):
         while True:
             pictures, cells, grounds = [], [], []
             for _ in range(self.batch):
-                take = drawer.draw()
+                # Words are learned the slowest.
+                take = (drawer.speaks() if rng.random() < 0.2 else None) or drawer.draw()
                 sight = take.shots[rng.integers(len(take.shots))]
                 look = Look.draw(
                     sight.ground, take.most_things, SIDE, rng, self.held_out, take.plain
@@ -161,7 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--begin", type=Path, help="a checkpoint's folder")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=20.0, help="of CPU time")
+    parser.add_argument("--minutes", type=float, default=25.0, help="of CPU time")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--muon-rate", type=float, default=2e-3)
     parser.add_argument("--adam-rate", type=float, default=1e-3)

@@ -176,7 +176,7 @@ FORGED: list[tuple[str, dict[str, Any]]] = [
     ("newer than the newest frame", {"watching.newest": 3.0, "watching.pending": [2.0]}),
     ("size that the model does not take", {"watching.grid.height": 2**31 - 1}),
     ("size that the model does not take", {"watching.grid.rows": 3}),
-    ("policy 'fifo' is unknown here; known: full, finipot_v, recency, tar", {"policy.name": "fifo"}),
+    ("policy 'fifo' is unknown here; known: full, hermes", {"policy.name": "fifo"}),
     ("has other parameters here", {"policy.parameters": {"sharpness": 0.5}}),
     ("recent_ratio must lie between", {"policy.parameters": {"recent_ratio": 7}}),
     ("header cannot be read", {"timeline.highest": 2**40}),

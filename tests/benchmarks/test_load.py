@@ -22,7 +22,7 @@ def figures() -> dict[str, Any]:
     """Room for two sessions of a worker that sleeps; four clients want one, and then two have one
     with a dozen askers each."""
     return BENCHMARKS["load"](
-        steps="1,4", seconds=2.0, simulate=True, workers=1, capacity=2, settle=1.5, think=0.2,
+        steps="1,4", seconds=3.0, simulate=True, workers=1, capacity=2, settle=1.5, think=0.2,
         webrtc_every=2, tokens=4, askers=(12,),
     )  # fmt: skip
 

@@ -78,12 +78,9 @@ class VisualTokens:
             self.first_layer + start,
         )
 
-    def arriving(self, new: int) -> "VisualTokens":
-        """The last `new` tokens, which have just come, after the frame before them, if there is
-        one; views."""
-        times = self.times[0, 0]
-        before = times[: len(times) - new]
-        start = len(before) - int((before == before[-1:]).sum())
+    def newest(self, count: int) -> "VisualTokens":
+        """The last `count` tokens; views."""
+        start = len(self) - count
         return VisualTokens(
             self.keys[:, :, start:],
             self.values[:, :, start:],
@@ -95,6 +92,12 @@ class VisualTokens:
             self.layout,
             self.first_layer,
         )
+
+    def arriving(self, new: int) -> "VisualTokens":
+        """The last `new` tokens, which have just come, after the frame before them, if there is
+        one; views."""
+        before = self.times[0, 0, : len(self) - new]
+        return self.newest(new + int((before == before[-1:]).sum()))
 
     def frames(self) -> Tensor:
         """Which frame each token is of, int64 `[layers, kv_heads, tokens]`: 0 for the oldest that

@@ -40,9 +40,30 @@ def test_keeps_the_first_moment_of_each_scene_however_long_it_lasts() -> None:
     ]
 
 
-def test_what_comes_back_is_not_new() -> None:
+def test_what_comes_back_soon_is_not_new() -> None:
     tokens = stream([0, 1, 0, 1, 0, 2, 2])
     assert set(kept_frames(tokens, 4 * PATCHES)) == {0, 1, 5, 6}
+
+
+def test_what_comes_back_after_the_horizon_is_new() -> None:
+    tokens = stream([0, 1, 1, 1, 1, 0, 2, 2])
+    policy = Novelty(horizon=4.0, fading=0.0)
+    mark(policy, tokens, PATCHES)
+    kept = policy.choose(tokens, PATCHES, 5 * PATCHES)[0, 0] // PATCHES
+    assert set(kept.tolist()) == {0, 1, 5, 6, 7}
+
+
+def test_of_tokens_that_were_as_new_the_oldest_go_first() -> None:
+    tokens = stream([0, 1, 2, 3, 4, 5])
+    tokens.marks.fill_(1.0)
+    assert set(kept_frames(tokens, 3 * PATCHES)) == {3, 4, 5}
+
+
+def test_a_small_change_of_today_does_not_displace_a_large_one_of_long_ago() -> None:
+    tokens = stream([0, 1, 2, 3, 4, 5])
+    tokens.marks.fill_(1.0)
+    tokens.marks[..., :PATCHES] = 2.0
+    assert set(kept_frames(tokens, 3 * PATCHES)) == {0, 4, 5}
 
 
 def test_a_patch_that_changes_alone_stays_before_those_around_it() -> None:
@@ -68,5 +89,7 @@ def test_is_the_distance_to_the_nearest_key_of_earlier_frames_as_its_formula_say
 
 
 def test_a_share_that_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match="evenness must be a number from 0"):
-        Novelty(evenness=-1)
+    for setting in ("evenness", "horizon", "fading"):
+        for bad in (-1.0, float("nan"), float("inf")):
+            with pytest.raises(ValueError, match=f"{setting} must be a number from 0"):
+                Novelty(**{setting: bad})

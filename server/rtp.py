@@ -184,8 +184,8 @@ class RtpCamera:
         with self._session.attendance.attended():
             try:
                 while self.state != "gone":
-                    await asyncio.sleep(_LOOK_SECONDS)
                     self._look(time.monotonic())
+                    await asyncio.sleep(_LOOK_SECONDS)
             except Exception:
                 log.exception("session %s: the RTP camera failed", self._session.name)
                 self._end("something went wrong in the gateway; its log says what")

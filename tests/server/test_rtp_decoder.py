@@ -46,6 +46,12 @@ class Shown:
                 return
             await asyncio.sleep(0.0005)
 
+    async def shown(self, count: int) -> None:
+        """Waits for so many pictures."""
+        async with asyncio.timeout(20):
+            while len(self.pictures) < count:
+                await asyncio.sleep(0.01)
+
     async def settled(self) -> list[av.VideoFrame]:
         before = -1
         while before != len(self.pictures) or self.decoder._queue:
@@ -186,6 +192,7 @@ async def test_4k_takes_no_more_memory_the_longer_it_lasts() -> None:
         for _ in range(8):
             for frame in frames:
                 await shown.put(frame)
+            await shown.shown(2)
             assert len(await shown.settled()) == 2
             shown.pictures.clear()
             taken.append(_resident())

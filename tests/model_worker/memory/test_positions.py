@@ -75,7 +75,7 @@ def jumps(
         if cache.visual_room >= engine.adapter.unit_tokens(grid) or session._pending:
             continue
         before, nothing_evicted = listener.ask(session), listener.ask(whole)
-        session._compress(grid)
+        session._compressor.make_room(cache, timeline, grid)
         evicted = listener.ask(session)
         kept = cache.visual_keys.clone(), cache.positions.clone()
         place = timeline._origin, timeline.highest

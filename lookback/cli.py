@@ -11,7 +11,7 @@ import typer
 
 import lookback_files
 from lookback import eval_command, keys, snapshots
-from lookback.allocator import few_arenas
+from lookback.allocator import tidy
 from lookback.fail import UNREADABLE, fail, said
 from lookback.flags import BROKER, LISTEN, MODEL, takes
 from lookback.part import EXIT_UNUSABLE
@@ -64,7 +64,7 @@ def gateway() -> None:
     from server.app import GatewayError, run
     from server.settings import GatewaySettings
 
-    few_arenas()
+    tidy()
     try:
         run(GatewaySettings())
     except UNREADABLE as error:
@@ -79,7 +79,7 @@ def gateway() -> None:
 @takes(BROKER, MODEL)
 def worker() -> None:
     """Run one model worker. Needs a broker."""
-    few_arenas()  # before there are threads
+    tidy()  # before there are threads
     try:
         from model_worker.service import run
         from model_worker.settings import WorkerSettings

@@ -47,7 +47,7 @@ _QUESTIONS: Final = {1.0: 22, 5.0: 44}  # of a stream of so many minutes
 _MORE_QUESTIONS: Final = 88  # of a longer one
 _STREAMS: Final = {1.0: 8, 5.0: 8, 15.0: 4}  # of so many minutes, of each scenario
 _FEWER_STREAMS: Final = 2  # of longer ones
-_QUICK_STREAMS: Final = 2
+_QUICK_STREAMS: Final = 1
 _PART_MINUTES: Final = 240  # of stream and session
 
 Named = str | Sequence[str]

@@ -35,6 +35,8 @@ class HeldMemory:
         self._end = cache.shape.prefix + cache.visual_length
         self._tokens = cache.visual_length
         self._layers = cache.shape.layers
+        # Few numbers, and the only ones that frames which come later may change.
+        self._marks = cache.marks[..., : self._tokens].to("cpu", copy=True)
         self._copies: dict[int, LayerCopy] = {}
         self._read = 0
 
@@ -56,5 +58,4 @@ class HeldMemory:
         keys, values = cache.buffer[layer, :, :, : self._end].to("cpu", copy=True)
         tracked = (cache.patches, cache.times, cache.positions)
         patches, times, positions = (each[layer, :, kept].to("cpu", copy=True) for each in tracked)
-        marks = cache.marks[:, layer, :, kept].to("cpu", copy=True)
-        return LayerCopy(keys, values, patches, times, positions, marks)
+        return LayerCopy(keys, values, patches, times, positions, self._marks[:, layer])

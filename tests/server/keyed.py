@@ -63,5 +63,6 @@ def keyed(broker_url: str, folder: Path, **settings: Any) -> Iterator[Keyed]:
     scopes: tuple[Scope, ...] = ("publish", "ask", "manage")
     keys |= {scope: made(path, scope, scope) for scope in scopes}
     wanted = GatewaySettings(**{"broker_url": broker_url, "api_keys_file": path} | settings)
-    with PeerWorker(broker_url), serving(wanted) as url:
+    # Of its own name: a worker of one test that says farewell takes its name's card with it.
+    with PeerWorker(broker_url, "peer-keyed"), serving(wanted) as url:
         yield Keyed(url, path, keys)

@@ -3,8 +3,8 @@
 As in `training.decoder`, all conversations of a clip ride in one forward under a block mask, and
 probes on the middle layers ask object tokens and object words for all that is known of them. What
 differs: frames have times (9 positions a second), several objects a frame have tokens of their
-own, phases begin after minutes of CPU time, and the rates stay level until the last minutes fall
-to nothing, so that a run can be closed at any time: run it again with fewer --minutes.
+own, phases begin after a share of --minutes of CPU time, and the rates stay level until the last
+eighth, in which they fall to nothing: a run can be made shorter or longer while it goes on.
 
     E=runs/edition2 python -m training.edition2.decoder --bank $E/bank.pt \
         --tower $E/tower/state.pt --out $E/decoder
@@ -26,25 +26,25 @@ from training.edition2.stage1 import Stage1
 from training.edition2.tower import HAS_AMX
 from training.optimise import Optimisers
 
-# Minute of CPU time at which each phase begins.
+# Share of the CPU time after which each phase begins.
 PHASES = (
     (0, Phase(2, 10)),
-    (10, Phase(4, 30, most_turns=2, blur=0.02, apart_share=0.2)),
-    (40, Phase(6, 90, most_turns=3, blur=0.02, apart_share=0.3, forget_share=0.3)),
-    (100, Phase(8, 200, most_turns=5, blur=0.02, apart_share=0.4, forget_share=0.5)),
-    (180, Phase(12, 640, most_turns=6, blur=0.02, apart_share=0.4, forget_share=0.5)),
+    (0.03, Phase(4, 30, most_turns=2, blur=0.02, apart_share=0.2)),
+    (0.12, Phase(6, 90, most_turns=3, blur=0.02, apart_share=0.3, forget_share=0.3)),
+    (0.3, Phase(8, 200, most_turns=5, blur=0.02, apart_share=0.4, forget_share=0.5)),
+    (0.55, Phase(12, 640, most_turns=6, blur=0.02, apart_share=0.4, forget_share=0.5)),
 )
+FALL = 0.125  # share of the CPU time in which the rates fall to nothing
 
 
-def phase_at(minutes: float) -> Phase:
-    """The phase after so many minutes."""
-    return [phase for begins, phase in PHASES if minutes >= begins][-1]
+def phase_at(done: float) -> Phase:
+    """The phase after the share `done` of the whole."""
+    return [phase for begins, phase in PHASES if done >= begins][-1]
 
 
-def rate_at(spent: float, minutes: float, warm: float = 2.0, fall: float = 40.0) -> float:
-    """Share of the peak rates after `spent` of `minutes`: level, then down to nothing over the
-    last `fall`."""
-    return min(1.0, (spent + 0.05) / warm, max(0.0, (minutes - spent) / fall))
+def rate_at(spent: float, minutes: float, warm: float = 2.0) -> float:
+    """Share of the peak rates after `spent` of `minutes`: level, then down to nothing."""
+    return min(1.0, (spent + 0.05) / warm, max(0.0, (minutes - spent) / (FALL * minutes)))
 
 
 def main() -> None:
@@ -82,7 +82,7 @@ def main() -> None:
     if spent >= args.minutes * 60:
         return
     tests = held_out_batches(unseen, ((12, 8), (60, 6), (240, 2)))
-    maker = ClipBatches(bank.takes, phase_at(spent / 60), args.tokens, args.seed + step)
+    maker = ClipBatches(bank.takes, phase_at(spent / 60 / args.minutes), args.tokens, args.seed + step)
     batches = iter(DataLoader(maker, batch_size=None, num_workers=1, prefetch_factor=4))
     log = (args.out / "log.jsonl").open("a")
     clock = time.process_time()
@@ -110,7 +110,7 @@ def main() -> None:
             print(row, flush=True)
             # What lags is asked more often.
             weights = [1.15 - value for value in scores.table().values()]
-            maker.turn_to(phase_at(spent / 60), weights)
+            maker.turn_to(phase_at(spent / 60 / args.minutes), weights)
             scores = Scores()
         if step % 50 == 0 or last:
             saved = {"stage": stage.state_dict(), "optimisers": optimisers.state_dict()}

@@ -80,6 +80,6 @@ def test_clocks_rise_and_stay_in_the_trained_range() -> None:
     assert clock(5, 3600, rng, 0.0) == [0, 1, 2, 3, 4]
 
 
-def test_phases_follow_the_minutes_and_rates_end_at_nothing() -> None:
-    assert phase_at(0) == PHASES[0][1] and phase_at(10_000) == PHASES[-1][1]
-    assert rate_at(100, 600) == 1.0 and rate_at(580, 600) == 0.5 and rate_at(600, 600) == 0.0
+def test_phases_follow_what_is_done_and_rates_end_at_nothing() -> None:
+    assert phase_at(0) == PHASES[0][1] and phase_at(1) == PHASES[-1][1]
+    assert rate_at(100, 600) == 1.0 and rate_at(562.5, 600) == 0.5 and rate_at(600, 600) == 0.0

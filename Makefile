@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install run test fuzz check format docs lock audit train edition bench soak
+.PHONY: help install run test fuzz check format docs lock audit train bench soak
 
 help:  ## This list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -63,28 +63,17 @@ audit: install node_modules/.installed  ## Ask for known vulnerabilities in what
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/all.txt
 	npm audit
 
-train: install  ## Make lookback-mini again (hours); goes on where it was stopped
+train: install  ## Train lookback-mini again, or on (hours, in runs/); goes on where it was stopped
 	@.ci/packages emoji
-	$(BIN)/python -m training.tower --out runs/tower
+	$(BIN)/python -m training.material --out runs/material
+	$(BIN)/python -m training.tower --begin models/lookback-mini --out runs/tower
 	test -e runs/bank.pt || $(BIN)/python -m training.bank --tower runs/tower/state.pt --out runs/bank.pt
-	$(BIN)/python -m training.decoder --bank runs/bank.pt --tower runs/tower/state.pt --out runs/decoder
-	$(BIN)/python -m training.evaluate --state runs/decoder/state.pt --out training/accuracy.json
-	$(BIN)/python -m training.curve --tower runs/tower/log.jsonl --decoder runs/decoder/log.jsonl --out training/curve.png
-	$(BIN)/python -m training.export --state runs/decoder/state.pt --out models/lookback-mini
-
-SECOND := runs/edition2
-
-edition: install  ## Make lookback-mini's second edition (hours, in runs/); goes on where it was stopped
-	@.ci/packages emoji
-	$(BIN)/python -m training.edition2.material --out runs/material
-	$(BIN)/python -m training.edition2.tower --begin models/lookback-mini --out $(SECOND)/tower
-	test -e $(SECOND)/bank.pt || $(BIN)/python -m training.edition2.bank --tower $(SECOND)/tower/state.pt --out $(SECOND)/bank.pt
-	$(BIN)/python -m training.edition2.decoder --bank $(SECOND)/bank.pt --tower $(SECOND)/tower/state.pt --out $(SECOND)/decoder $(ARGS)
-	$(BIN)/python -m training.edition2.export --state $(SECOND)/decoder/state.pt --out $(SECOND)/lookback-mini
-	$(BIN)/python -m training.evaluate --state $(SECOND)/lookback-mini --out $(SECOND)/accuracy-first.json
-	$(BIN)/python -m training.edition2.evaluate --state $(SECOND)/lookback-mini --out $(SECOND)/accuracy.json
-	$(BIN)/python -m training.edition2.card --accuracy $(SECOND)/accuracy.json --first $(SECOND)/accuracy-first.json --out $(SECOND)/lookback-mini/README.md
-	$(BIN)/python -m training.edition2.curve --tower $(SECOND)/tower/log.jsonl --decoder $(SECOND)/decoder/log.jsonl --out $(SECOND)/curve.png
+	$(BIN)/python -m training.decoder --bank runs/bank.pt --tower runs/tower/state.pt --out runs/decoder $(ARGS)
+	$(BIN)/python -m training.export --state runs/decoder/state.pt --out runs/lookback-mini
+	$(BIN)/python -m training.evaluate --state runs/lookback-mini --out runs/accuracy.json
+	$(BIN)/python -m training.evaluate --state runs/lookback-mini --plain-share 1 --out runs/accuracy-plain.json
+	$(BIN)/python -m training.card --accuracy runs/accuracy.json --plain runs/accuracy-plain.json --out runs/lookback-mini/README.md
+	$(BIN)/python -m training.curve --tower runs/tower/log.jsonl --decoder runs/decoder/log.jsonl --out runs/curve.png
 
 bench: install  ## Run the benchmarks (half an hour)
 	for name in compress ingest ttft sessions page load endless; do $(BIN)/lookback bench $$name; done

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 import lookback_files
 from lookback.video import Video
 from model_worker.picture import fitted
-from training.questions import Exchange, Frame, ask, phrase
+from training.chronicle import Chronicle
+from training.questions import Asker, Exchange, phrase
+from training.sight import Sight, Thing
 from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_NAMES
 
 SAMPLE: Final = lookback_files.SAMPLES / "objects.mp4"
@@ -39,7 +41,7 @@ _OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 class Scene:
     """What is shown, and pictures of it, RGB `[height, width, 3]`, in the order of their times."""
 
-    shows: Frame
+    shows: Sight
     pictures: Sequence[NDArray[np.uint8]]
 
 
@@ -70,10 +72,16 @@ def _changed_over(picture: NDArray[np.uint8], place: str) -> NDArray[np.uint8]:
     return np.roll(picture, picture.shape[axis] // 2, axis=axis)
 
 
-def _shown(name: str | None, place: str | None, colour: str) -> Frame:
+def _shown(name: str | None, place: str | None, colour: str) -> Sight:
+    ground = COLOUR_NAMES.index(colour)
     if name is None or place is None:
-        return Frame(-1, 0, COLOUR_NAMES.index(colour))
-    return Frame(OBJECT_NAMES.index(name), PLACE_NAMES.index(place), COLOUR_NAMES.index(colour))
+        return Sight((), ground)
+    return Sight((Thing(OBJECT_NAMES.index(name), PLACE_NAMES.index(place)),), ground)
+
+
+def object_of(sight: Sight) -> int:
+    """The index of the object that is shown, -1 for none."""
+    return sight.things[0].obj if sight.things else -1
 
 
 class Stream:
@@ -84,11 +92,11 @@ class Stream:
         self._asking = np.random.default_rng((1, seed))
         self._by_object: dict[int, list[Scene]] = {}
         for scene in scenes:
-            self._by_object.setdefault(scene.shows.obj, []).append(scene)
+            self._by_object.setdefault(object_of(scene.shows), []).append(scene)
         self._empty = self._by_object.pop(-1, [])
         self._deck: list[int] = []
-        self._coming: deque[tuple[NDArray[np.uint8], Frame]] = deque()
-        self.shown: deque[Frame] = deque(maxlen=RECENT_SECONDS)
+        self._coming: deque[tuple[NDArray[np.uint8], Sight]] = deque()
+        self.shown: deque[Sight] = deque(maxlen=RECENT_SECONDS)
         """What the latest pictures showed."""
 
     def next(self) -> NDArray[np.uint8]:
@@ -103,7 +111,7 @@ class Stream:
         if self._empty and self._random.random() < _EMPTY_SHARE:
             self._play(self._empty, _EMPTY_STAY)
         if not self._deck:
-            latest = next((frame.obj for frame in reversed(self.shown) if frame.obj >= 0), None)
+            latest = next((s.things[0].obj for s in reversed(self.shown) if s.things), None)
             self._deck = [int(obj) for obj in self._random.permutation(sorted(self._by_object))]
             if self._deck[-1] == latest:
                 self._deck.reverse()
@@ -119,19 +127,18 @@ class Stream:
         """A question of one of KINDS about the last RECENT_SECONDS, with its answer; None where
         they allow none. Places, colours and neighbours are asked of what was shown once in that
         time; "never" asks for an object that the whole stream does not have."""
-        window = list(self.shown)
         if kind == "never":
             unknown = [i for i in range(len(OBJECT_NAMES)) if i not in self._by_object]
             about = unknown[self._asking.integers(len(unknown))]
             name = OBJECT_NAMES[about]
             text = phrase("seen", self._asking, name)
-            return Exchange(kind, text, f"No, I have not seen a {name}.", True, about)
+            return Exchange(kind, text, f"No, I have not seen a {name}.", about, name, absent=True)
+        asker = Asker(Chronicle(list(self.shown)), self._asking)
         for _ in range(_TRIES):
-            asked = ask(kind, window, self._asking)
-            if asked is None:
-                return None
-            # Before the window there was more than nothing; and an absent object may be older.
-            if not asked.absent and (kind == "now" or "nothing" not in asked.answer):
+            asked = asker.ask(kind)
+            if asked is None or asked.absent:  # what is absent here may have been there before
+                continue
+            if kind == "now" or "nothing" not in asked.answer:  # neither was there nothing before
                 return asked
         return None
 

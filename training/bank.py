@@ -1,88 +1,153 @@
-"""Visual tokens of many rendered frames, computed once by the frozen tower.
+"""Visual tokens of many rendered takes, computed once by the frozen tower, in half precision.
 
-Stage 1 composes its streams from this bank: a frame costs a look-up, not a rendering and a pass
-through the tower.
-
-    python -m training.bank --tower runs/tower/state.pt --out runs/bank.pt
+python -m training.bank --tower runs/tower/state.pt --out runs/bank.pt
 """
 
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
+from transformers import LlavaOnevisionForConditionalGeneration
 
-from training.checkpoint import SIDE
-from training.render import Picture, still, through_codec
-from training.tower import load
-from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_NAMES
+from training.checkpoint import SIDE, build_model, build_tokenizer
+from training.render import Picture, through_codec
+from training.sight import Look, Sight, Thing, picture
+from training.takes import Drawer, Take
+from training.tower import HAS_AMX, Stage0
 
-COMBINATIONS = len(OBJECT_NAMES) * len(PLACE_NAMES) * len(COLOUR_NAMES)
-
-
-def combination_index(obj: int, place: int, colour: int) -> int:
-    """Where a combination's frames start, in units of `variants`; the empties come last."""
-    if obj < 0:
-        return COMBINATIONS + colour
-    return (obj * len(PLACE_NAMES) + place) * len(COLOUR_NAMES) + colour
+VARIANTS_PLAIN, VARIANTS = 5, 3
 
 
-def combinations() -> list[tuple[int, int, int]]:
-    """All (object, place, colour), then the empty scenes, in the order of the bank."""
-    scenes = [
-        (o, p, c)
-        for o in range(len(OBJECT_NAMES))
-        for p in range(len(PLACE_NAMES))
-        for c in range(len(COLOUR_NAMES))
-    ]
-    return scenes + [(-1, 0, c) for c in range(len(COLOUR_NAMES))]
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A take and where its pictures are: those of shot i are rows[i] to rows[i + 1]."""
+
+    take: Take
+    rows: tuple[int, ...]
 
 
-class Renderings(IterableDataset[Tensor]):
-    """One item per combination: pictures uint8 [variants, side, side, 3]."""
+def render(take: Take, held_out: bool, rng: np.random.Generator) -> list[list[Picture]]:
+    """The pictures of every shot, a quarter of the takes after H.264 at a low rate."""
+    look = Look.draw(take.shots[0].ground, take.most_things, SIDE, rng, held_out, take.plain)
+    count = VARIANTS_PLAIN if take.plain else VARIANTS
+    shots = [[picture(sight, look, rng) for _ in range(count)] for sight in take.shots]
+    if rng.random() < 0.25:
+        rate = int(rng.integers(40, 250)) * 1000
+        coded = list(through_codec([p for shot in shots for p in shot], "libx264", rate))
+        shots = [coded[i * count : (i + 1) * count] for i in range(len(shots))]
+    return shots
 
-    def __init__(self, variants: int, seed: int) -> None:
-        self.variants, self.seed = variants, seed
 
-    def __iter__(self) -> Iterator[Tensor]:
+class Renderings(IterableDataset[tuple[Take, list[int], Tensor]]):
+    """Takes with the number of pictures of each shot, and the pictures."""
+
+    def __init__(self, takes: int, seed: int, held_out: bool) -> None:
+        self.takes, self.seed, self.held_out = takes, seed, held_out
+
+    def __iter__(self) -> Iterator[tuple[Take, list[int], Tensor]]:
         info = torch.utils.data.get_worker_info()
         share, of = (info.id, info.num_workers) if info else (0, 1)
-        for i, (obj, place, colour) in enumerate(combinations()):
-            if i % of != share:
-                continue
-            rng = np.random.default_rng((self.seed, i))
-            count = self.variants * (4 if obj < 0 else 1)
-            pictures: list[Picture] = [
-                still(None if obj < 0 else obj, place, colour, SIDE, rng) for _ in range(count)
-            ]
-            # A quarter goes through H.264 at a low rate, as a camera's stream would.
-            quarter = count // 4
-            coded = through_codec(pictures[:quarter], "libx264", int(rng.integers(30, 200)) * 1000)
-            pictures[:quarter] = list(coded)
-            yield torch.from_numpy(np.stack(pictures))
+        rng = np.random.default_rng((self.seed, self.held_out, share))
+        drawer = Drawer(rng, self.held_out)
+        for _ in range(share, self.takes, of):
+            take = drawer.draw()
+            shots = render(take, self.held_out, rng)
+            pictures = np.stack([p for shot in shots for p in shot])
+            yield take, [len(shot) for shot in shots], torch.from_numpy(pictures)
+
+
+def pack(take: Take) -> list[object]:
+    """Plain lists, which `torch.save` writes and a weights-only load reads."""
+    shots = [[[list(t) for t in s.things], s.ground, s.text, s.text_place] for s in take.shots]
+    return [shots, take.plain]
+
+
+def unpack(packed: list[object]) -> Take:
+    shots, plain = packed
+    assert isinstance(shots, list)
+    sights = (
+        Sight(tuple(Thing(*thing) for thing in things), ground, text, place)
+        for things, ground, text, place in shots
+    )
+    return Take(tuple(sights), bool(plain))
+
+
+@torch.inference_mode()
+def fill(stage: Stage0, takes: int, seed: int, held_out: bool, bf16: bool) -> dict[str, object]:
+    """`takes` takes through the tower."""
+    loader = DataLoader(Renderings(takes, seed, held_out), None, num_workers=1, prefetch_factor=64)
+    features, packed, starts = [], [], []
+    waiting: list[Tensor] = []
+    row = 0
+
+    def flush() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            features.append(stage.features(torch.cat(waiting)).half())
+        waiting.clear()
+
+    for take, counts, pictures in loader:
+        packed.append(pack(take))
+        edges = np.cumsum([row, *counts]).tolist()
+        starts.append(edges)
+        row = edges[-1]
+        waiting.append(pictures)
+        if sum(map(len, waiting)) >= 128:
+            flush()
+    if waiting:
+        flush()
+    return {"features": torch.cat(features), "takes": packed, "rows": starts}
+
+
+class Bank:
+    """The stored visual tokens, of one side of the split."""
+
+    def __init__(self, path: Path, held_out: bool = False) -> None:
+        stored = torch.load(path, weights_only=True, mmap=True)["held" if held_out else "known"]
+        self.features: Tensor = stored["features"]
+        pairs = zip(stored["takes"], stored["rows"], strict=True)
+        self.takes = [Stored(unpack(take), tuple(rows)) for take, rows in pairs]
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """Visual tokens [B, 9 T, hidden] of rows [B, T]."""
+        return self.features[rows].float().flatten(1, 2)
+
+
+def load_stage(path: Path) -> tuple[LlavaOnevisionForConditionalGeneration, Stage0]:
+    """The model and its stage 0 with the weights of a state file of stage 0."""
+    model = build_model(build_tokenizer())
+    stage = Stage0(model)
+    stage.load_state_dict(torch.load(path, weights_only=True)["stage"])
+    return model, stage.eval()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tower", type=Path, required=True, help="its state, or a checkpoint")
+    parser.add_argument("--tower", type=Path, required=True, help="its state")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--variants", type=int, default=16)
+    parser.add_argument("--takes", type=int, default=24_000)
+    parser.add_argument("--held-out", type=int, default=3_000, help="takes for evaluation")
+    parser.add_argument(
+        "--bf16", action=argparse.BooleanOptionalAction, default=HAS_AMX,
+        help="twice as fast where the CPU has AMX, which is the default there",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
-    _, stage = load(args.tower)
-    stage.eval()
+    _, stage = load_stage(args.tower)
     begun = time.monotonic()
-    # One loading process keeps the order of the combinations.
-    loader = DataLoader(Renderings(args.variants, args.seed), None, num_workers=1)
-    with torch.inference_mode():
-        parts = [stage.features(pictures) for pictures in loader]
-    scenes, empties = torch.cat(parts[:COMBINATIONS]), torch.cat(parts[COMBINATIONS:])
-    torch.save({"scenes": scenes, "empties": empties, "variants": args.variants}, args.out)
-    print(f"{len(scenes)} + {len(empties)} frames in {time.monotonic() - begun:.0f} s")
+    parts = {
+        "held": fill(stage, args.held_out, args.seed, True, args.bf16),
+        "known": fill(stage, args.takes, args.seed, False, args.bf16),
+    }
+    partial = args.out.with_suffix(".partial")
+    torch.save(parts, partial)
+    partial.replace(args.out)
+    print(f"{args.takes} + {args.held_out} takes in {time.monotonic() - begun:.0f} s")
 
 
 if __name__ == "__main__":

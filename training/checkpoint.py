@@ -4,8 +4,6 @@ The architecture is LLaVA-OneVision's (Li et al. 2024, arXiv 2408.03326) as `tra
 implements it: SigLIP tower, two-layer projector, 2x2 pooling, Qwen2 decoder.
 """
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,20 +15,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from training.questions import ANSWER_FORMS, PHRASINGS
-from training.world import COLOUR_NAMES, NUMBERS, OBJECT_NAMES, PLACE_PHRASES
+from training.vocabulary import VOCABULARY
 
 SIDE: Final = 96  # pixels
 PATCH: Final = 16  # pixels
 TOKENS_PER_FRAME: Final = 9  # (96 / 16 / 2) squared
-GRID: Final = 3
 
 SPECIAL: Final = ("<unk>", "<pad>", "<|im_start|>", "<|im_end|>", "<image>", "<video>")
-
-# Words that came after weights had been shipped stand last, so that every older id stays.
-LATER_WORDS: Final = (
-    "will", "come", "comes", "happen", "happens", "coming", "be", "later", "that", "yet", "Will",
-)  # fmt: skip
 
 CHAT_TEMPLATE: Final = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}"
@@ -42,21 +33,9 @@ CHAT_TEMPLATE: Final = (
 )
 
 
-def vocabulary() -> list[str]:
-    """Every word of the small language, in a fixed order."""
-    words = ["user", "assistant", "system", "a", "an", "and"]
-    for forms in (*PHRASINGS.values(), ANSWER_FORMS, tuple(PLACE_PHRASES.values())):
-        for form in forms:
-            words += re.findall(r"\w+", form.replace("X", ""))
-    words += [w.capitalize() for form in PHRASINGS.values() for f in form for w in [f.split()[0]]]
-    words += [*OBJECT_NAMES, *COLOUR_NAMES, *NUMBERS]
-    return [word for word in dict.fromkeys(words) if word not in LATER_WORDS] + [*LATER_WORDS]
-
-
-def build_tokenizer(words: Sequence[str] | None = None) -> PreTrainedTokenizerFast:
-    """One token a word, of `vocabulary()` or of `words`; punctuation apart."""
-    words = vocabulary() if words is None else words
-    pieces = [*SPECIAL, ".", ",", "?", *("\u2581" + word for word in words)]
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a word; punctuation apart."""
+    pieces = [*SPECIAL, ".", ",", "?", *("\u2581" + word for word in VOCABULARY)]
     inner = Tokenizer(WordLevel({p: i for i, p in enumerate(pieces)}, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Punctuation()]

@@ -11,10 +11,12 @@ from typing import Final
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
-from training.film import Take
-from training.questions import Frame
-from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_NAMES, PLACE_PHRASES
+from training.art import sprite
+from training.render import background
+from training.sight import stamp
+from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_PHRASES, PLACES
 
 SIDE: Final = 480
 RATE: Final = 15
@@ -38,6 +40,37 @@ SCRIPT: Final[tuple[tuple[float, str | None, str, str], ...]] = (
     (8, "camera", "left", "orange"),
     (8, "frog", "right", "red"),
 )
+
+
+class Take:
+    """One scene before the camera: the object keeps its size, light and ground while it drifts."""
+
+    def __init__(
+        self, name: str | None, place: str, colour: str, side: int, rng: np.random.Generator
+    ) -> None:
+        self.side = side
+        self.ground = background(COLOUR_NAMES.index(colour), side, rng)
+        self.art = None if name is None else sprite(OBJECT_NAMES.index(name), 0)
+        self.centre = PLACES[place]
+        self.size = rng.uniform(0.33, 0.44) * side
+        self.aspect = rng.uniform(0.9, 1.05)
+        self.reach = rng.uniform(0.0, 0.035, 2) * side
+        self.tilt = rng.uniform(0, 9)
+        self.pace = rng.uniform(0.3, 1.4, 3)
+        self.phase = rng.uniform(0, 2 * np.pi, 3)
+
+    def picture(self, seconds: float) -> NDArray[np.float32]:
+        """The scene `seconds` into the take: [side, side, RGB] in 0..255."""
+        ground = self.ground.copy()
+        if self.art is not None:
+            x, y, turn = np.sin(self.pace * seconds + self.phase)
+            fx, fy = self.centre
+            centre = (fx * self.side + x * self.reach[0], fy * self.side + y * self.reach[1])
+            height, width = self.art.shape[:2]
+            scale = self.size / max(height, width)
+            size = (width * scale * self.aspect, height * scale)
+            stamp(ground, self.art, centre, float(turn * self.tilt), size)
+        return ground
 
 
 def questions() -> list[dict[str, object]]:
@@ -91,9 +124,7 @@ def film(path: Path, seed: int = 11) -> float:
         stream.options = {"crf": "27", "preset": "slow", "g": str(RATE * 2)}
         at = 0
         for seconds, name, place, colour in SCRIPT:
-            obj = -1 if name is None else OBJECT_NAMES.index(name)
-            scene = Frame(obj, PLACE_NAMES.index(place), COLOUR_NAMES.index(colour))
-            take = Take(scene, SIDE, rng)
+            take = Take(name, place, colour, SIDE, rng)
             for i in range(round(seconds * RATE)):
                 picture = take.picture(i / RATE)
                 grain = rng.normal(0, 2.0, (SIDE // 2, SIDE // 2, 1)).repeat(2, 0).repeat(2, 1)

@@ -1,6 +1,6 @@
-"""Batches of clips with their questions, as indices into the bank and token ids."""
+"""Batches of streams with their conversations, as rows of the bank and token ids."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -11,39 +11,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from training.bank import COMBINATIONS, combination_index
+from training.bank import Stored
 from training.checkpoint import build_tokenizer
-from training.questions import KINDS, Exchange, Frame, appearances, ask
-from training.streams import draw, shape_for
-from training.tower import CELLS
-from training.world import OBJECT_NAMES
+from training.chronicle import Chronicle
+from training.labels import FACTS, IGNORE, facts_of, token_labels
+from training.phrasings import KINDS
+from training.questions import Asker, Exchange
+from training.stories import Cutter, Story, clock, shape_for
 
-NOTHING: Final = 64  # the class "no object came before"
-IGNORE: Final = -100
-FACTS: Final = {"seen": 2, "place": 5, "colour": 8, "before": 65, "after": 65}
-"""What is known of a named object, and how many values each fact can have."""
+LONGEST_CLOCK: Final = 3600  # seconds; 32,400 positions, what the configuration allows
 
 
 @dataclass
 class Clips:
-    """A batch. Axes: clips B, frames T, questions K, tokens L."""
+    """A batch. Axes: clips B, frames T, conversations K, tokens L."""
 
     frames: Tensor  # [B, T] rows of the bank
+    seconds: Tensor  # [T] when each frame was seen
     tokens: Tensor  # [B, K, L] token ids; position 0 is the video's closing newline
     targets: Tensor  # [B, K, L] the next token where it is part of an answer, else IGNORE
     kinds: Tensor  # [B, K, turns] index of the kind of each turn, -1 where there is none
     turns: Tensor  # [B, K, L] which turn a target belongs to
-    cells: Tensor  # [B, T] the object's cell, -1 where the scene is empty
-    before: Tensor  # [B, T] the object of the run before this frame's
-    count: Tensor  # [B, T] different objects so far
-    start: Tensor  # [B, T] 1: a new object's first frame, 2: a returning object's, else 0
-    named: Tensor  # [M, 3] clip, question and token of every object named in a question
-    facts: Tensor  # [M, 5] of that object: FACTS, else IGNORE
-    stretch: float  # positions of a frame are multiplied by this
-    keep: float  # share of the ground's tokens that are never evicted
+    things: Tensor  # [N, 3] clip, frame and cell of every object that is shown
+    labels: Tensor  # [N, 4] of that object: labels.TOKEN_LABELS, else IGNORE
+    named: Tensor  # [M, 3] clip, conversation and token of every object that a question means
+    facts: Tensor  # [M, 8] of that object: labels.FACTS, else IGNORE
+    keep: float  # share of the tokens that are never evicted
+    anchors: Tensor  # [A, 3] as `things`: tokens that stay whatever happens
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=400_000)
 def _encode(text: str) -> tuple[int, ...]:
     return tuple(_tokenizer().encode(text))
 
@@ -53,71 +50,34 @@ def _tokenizer():  # type: ignore[no-untyped-def]
     return build_tokenizer()
 
 
-def facts_of(obj: int, runs: list[Frame]) -> list[int]:
-    """FACTS of an object; what has no single answer is IGNORE."""
-    at = [i for i, run in enumerate(runs) if run.obj == obj]
-    if len(at) != 1:
-        return [int(bool(at)), IGNORE, IGNORE, IGNORE, IGNORE]
-    i = at[0]
-    before = runs[i - 1].obj if i > 0 else NOTHING
-    after = runs[i + 1].obj if i + 1 < len(runs) else NOTHING
-    return [1, runs[i].place, runs[i].colour, before, after]
+class Branch(NamedTuple):
+    """A conversation after the video. `named`: (token, object) of what a question means."""
+
+    tokens: list[int]
+    targets: list[int]
+    turns: list[int]
+    named: list[tuple[int, int]]
 
 
-def encode_branch(
-    turns: list[Exchange], rng: np.random.Generator, blur: float
-) -> tuple[list[int], list[int], list[int], list[tuple[int, int]]]:
-    """Tokens, next-token targets and turn numbers of a conversation after the video, and the
-    (token, object) of every object that a question names."""
-    tokens: list[int] = [0]
-    named: list[tuple[int, int]] = []
-    targets: list[int] = [IGNORE]
-    numbers: list[int] = [0]
+def encode_branch(turns: Sequence[Exchange], rng: np.random.Generator, blur: float) -> Branch:
+    """Written as the chat template does; in a share `blur` of the questions one of the first two
+    words is unknown, since people use other words, too."""
+    branch = Branch([0], [IGNORE], [0], [])
     for number, turn in enumerate(turns):
         head = "" if number == 0 else "<|im_start|>user "
         question = list(_encode(f"{head}{turn.question}<|im_end|><|im_start|>assistant"))
+        word = _encode(turn.word)[0] if turn.about >= 0 else -1
+        at = question.index(word) if word >= 0 else -1
         if rng.random() < blur:
-            start = 2 if number else 0
-            question[start + int(rng.integers(2))] = 0  # <unk>: people use other words, too
+            start = (2 if number else 0) + int(rng.integers(2))
+            question[start] = question[start] if start == at else 0
         answer = _encode(f"{turn.answer}<|im_end|>")
         if turn.about >= 0:
-            word = _encode(OBJECT_NAMES[turn.about])[0]
-            named.append((len(tokens) + question.index(word), turn.about))
-        tokens += [*question, *answer]
-        targets += [IGNORE] * (len(question) - 1) + [*answer, IGNORE]
-        numbers += [number] * (len(question) + len(answer))
-    return tokens, targets, numbers, named
-
-
-def frame_rows(frames: list[Frame], variants: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """A random rendering of each frame; empties are counted from the end of the scenes."""
-    rows = np.empty(len(frames), dtype=np.int64)
-    for i, frame in enumerate(frames):
-        base = combination_index(*frame)
-        if frame.obj < 0:
-            offset = (base - COMBINATIONS) * variants * 4
-            rows[i] = COMBINATIONS * variants + offset + rng.integers(variants * 4)
-        else:
-            rows[i] = base * variants + rng.integers(variants)
-    return rows
-
-
-def dense_labels(frames: list[Frame]) -> tuple[list[int], list[int], list[int], list[int]]:
-    """For each frame: the object's cell, the object of the run before, the count so far, and
-    whether a new (1) or a returning (2) object's run starts here."""
-    cells, before, count, start = [], [], [], []
-    previous, current = NOTHING, -1
-    seen: set[int] = set()
-    for frame in frames:
-        starts = frame.obj >= 0 and frame.obj != current
-        start.append((2 if frame.obj in seen else 1) if starts else 0)
-        if starts:
-            previous, current = (NOTHING if current < 0 else current), frame.obj
-            seen.add(current)
-        cells.append(CELLS[frame.place] if frame.obj >= 0 else -1)
-        before.append(previous)
-        count.append(min(len(seen), 16))
-    return cells, before, count, start
+            branch.named.append((len(branch.tokens) + at, turn.about))
+        branch.tokens.extend((*question, *answer))
+        branch.targets.extend((*[IGNORE] * (len(question) - 1), *answer, IGNORE))
+        branch.turns.extend([number] * (len(question) + len(answer)))
+    return branch
 
 
 class Phase(NamedTuple):
@@ -127,7 +87,7 @@ class Phase(NamedTuple):
     longest: int  # frames
     most_turns: int = 1
     blur: float = 0.0  # share of questions with an unknown word
-    stretch_share: float = 0.0  # of batches whose frames lie further apart in position
+    apart_share: float = 0.0  # of batches whose frames lie further apart in time
     forget_share: float = 0.0  # of batches in which tokens are evicted
 
 
@@ -135,16 +95,17 @@ class ClipBatches(IterableDataset[Clips]):
     """Endless batches. Phase and weights live in shared memory: the loading process follows."""
 
     def __init__(
-        self, phase: Phase, tokens: int, variants: int, seed: int, questions: int = 10,
-        held_out: bool = False,
+        self, takes: Sequence[Stored], phase: Phase, tokens: int, seed: int, questions: int = 12,
+        plain_share: float = 0.35,
     ) -> None:  # fmt: skip
         self.dial = torch.ones(len(phase) + len(KINDS), dtype=torch.float64)
         self.dial.share_memory_()  # type: ignore[no-untyped-call]
-        self.token_budget, self.variants, self.seed = tokens, variants, seed
-        self.questions, self.held_out = questions, held_out
+        self.cutter = Cutter(takes)
+        self.token_budget, self.seed, self.questions = tokens, seed, questions
+        self.plain_share = plain_share
         self.turn_to(phase)
 
-    def turn_to(self, phase: Phase, weights: tuple[float, ...] | None = None) -> None:
+    def turn_to(self, phase: Phase, weights: Sequence[float] | None = None) -> None:
         """From the next batch on, clips of this phase and kinds of these weights."""
         self.dial[: len(phase)] = torch.tensor(phase, dtype=torch.float64)
         if weights is not None:
@@ -156,14 +117,14 @@ class ClipBatches(IterableDataset[Clips]):
         return Phase(int(shortest), int(longest), int(turns), *shares)
 
     @property
-    def branches(self) -> int:
-        """Conversations per clip: fewer where they are longer, up to twice the questions."""
-        return max(1, round(self.questions * 4 / (3 + self.phase.most_turns)))
-
-    @property
     def weights(self) -> NDArray[np.float64]:
         weights = self.dial[len(Phase._fields) :].numpy()
         return np.asarray(weights / weights.sum())
+
+    def branches(self, length: int) -> int:
+        """Conversations per clip: more where the clip is long, since there they cost little."""
+        turns = (1 + self.phase.most_turns) / 2
+        return max(2, round(max(self.questions, 0.15 * length) / turns))
 
     def __iter__(self) -> Iterator[Clips]:
         info = torch.utils.data.get_worker_info()
@@ -171,64 +132,98 @@ class ClipBatches(IterableDataset[Clips]):
         while True:
             phase = self.phase
             length = int(np.exp(rng.uniform(np.log(phase.shortest), np.log(phase.longest + 0.99))))
-            each = 9 * length + 11 * self.branches * (1 + phase.most_turns)
-            size = max(2, self.token_budget // each)
-            yield self.batch(length, size, rng)
+            each = 9 * length + 11 * self.branches(length) * (1 + phase.most_turns)
+            yield self.batch(length, max(1, self.token_budget // each), rng)
 
     def batch(self, length: int, size: int, rng: np.random.Generator) -> Clips:
         """`size` clips of `length` frames."""
-        drawn = [draw(shape_for(length, rng), rng, self.held_out) for _ in range(size)]
-        return self.ask_about(drawn, rng)
+        shapes = [shape_for(length, rng, self.plain_share) for _ in range(size)]
+        stories = [self.cutter.draw(shape, rng) for shape in shapes]
+        seconds = clock(length, LONGEST_CLOCK, rng, self.phase.apart_share)
+        return self.ask_about(stories, seconds, rng)
 
-    def ask_about(self, drawn: list[list[Frame]], rng: np.random.Generator) -> Clips:
-        """Streams of one length with random questions on them."""
-        clips, branches, kinds, dense = [], [], [], []
-        places: list[tuple[int, int, int]] = []
+    def _conversation(self, asker: Asker, rng: np.random.Generator) -> list[Exchange]:
+        wanted = 1 + int(rng.integers(self.phase.most_turns))
+        turns: list[Exchange] = []
+        while len(turns) < wanted:
+            topic = turns[-1].topic if turns else -1
+            if topic >= 0 and rng.random() < 0.35:
+                kind = "it"
+            else:
+                kind = KINDS[rng.choice(len(KINDS), p=self.weights)]
+            turn = asker.ask(kind, topic)
+            if turn is not None:
+                turns.append(turn)
+        return turns
+
+    def ask_about(
+        self, stories: Sequence[Story], seconds: Sequence[int], rng: np.random.Generator
+    ) -> Clips:
+        """Streams of one length with random conversations about them."""
+        most_turns, blur = self.phase.most_turns, self.phase.blur
+        size, each = len(stories), self.branches(len(seconds))
+        branches: list[Branch] = []
+        kinds, things, labels, anchors = [], [], [], []
+        named: list[tuple[int, int, int]] = []
         facts: list[list[int]] = []
-        phase, weights = self.phase, self.weights
-        size, length, branches_each = len(drawn), len(drawn[0]), self.branches
-        for number, frames in enumerate(drawn):
-            runs = appearances(frames)
-            clips.append(frame_rows(frames, self.variants, rng))
-            dense.append(dense_labels(frames))
-            for question in range(branches_each):
-                wanted = 1 + int(rng.integers(phase.most_turns))
-                turns: list[Exchange] = []
-                while len(turns) < wanted:
-                    kind = KINDS[rng.choice(len(KINDS), p=weights)]
-                    turn = ask(kind, frames, rng)
-                    if turn is not None:
-                        turns.append(turn)
-                branch = encode_branch(turns, rng, phase.blur)
+        for number, story in enumerate(stories):
+            chronicle = Chronicle(story.sights, seconds)
+            at, of = token_labels(chronicle)
+            things += [(number, *place) for place in at]
+            labels += of
+            anchors += [(number, *at[i]) for i in anchored(chronicle, rng)]
+            known: dict[int, list[int]] = {}
+            asker = Asker(chronicle, rng)
+            for question in range(each):
+                turns = self._conversation(asker, rng)
+                branch = encode_branch(turns, rng, blur)
                 branches.append(branch)
-                places += [(number, question, token) for token, _ in branch[3]]
-                facts += [facts_of(obj, runs) for _, obj in branch[3]]
+                for token, obj in branch.named:
+                    named.append((number, question, token))
+                    if obj not in known:
+                        known[obj] = facts_of(obj, chronicle)
+                    facts.append(known[obj])
                 asked = [KINDS.index(turn.kind) for turn in turns]
-                kinds.append(asked + [-1] * (phase.most_turns - len(asked)))
-        longest = max(len(branch[0]) for branch in branches)
+                kinds.append(asked + [-1] * (most_turns - len(asked)))
+        longest = max(len(branch.tokens) for branch in branches)
 
-        def padded(part: int, fill: int) -> Tensor:
-            rows = [(*b[part], *[fill] * (longest - len(b[part]))) for b in branches]
-            return torch.tensor(rows).view(size, branches_each, longest)
+        def padded(rows: list[list[int]], fill: int) -> Tensor:
+            filled = [row + [fill] * (longest - len(row)) for row in rows]
+            return torch.tensor(filled).view(size, each, longest)
 
-        stretch = 1.0
-        if rng.random() < phase.stretch_share:
-            most = max(1.0, min(30.0, 30_000 / (9 * length)))
-            stretch = float(np.exp(rng.uniform(0, np.log(most))))
-        forgets = rng.random() < phase.forget_share
-        cells, before, count, start = (torch.tensor([d[i] for d in dense]) for i in range(4))
+        keep = 1.0
+        if rng.random() < self.phase.forget_share:
+            keep = float(np.exp(rng.uniform(np.log(0.015), np.log(0.6))))
         return Clips(
-            frames=torch.from_numpy(np.stack(clips)),
-            tokens=padded(0, 1),
-            targets=padded(1, IGNORE),
-            turns=padded(2, 0),
-            kinds=torch.tensor(kinds).view(size, branches_each, phase.most_turns),
-            cells=cells,
-            before=before,
-            count=count,
-            start=start,
-            named=torch.tensor(places, dtype=torch.long).view(-1, 3),
+            frames=torch.from_numpy(np.stack([story.rows for story in stories])),
+            seconds=torch.tensor(seconds),
+            tokens=padded([branch.tokens for branch in branches], 1),
+            targets=padded([branch.targets for branch in branches], IGNORE),
+            turns=padded([branch.turns for branch in branches], 0),
+            kinds=torch.tensor(kinds).view(size, each, most_turns),
+            things=torch.tensor(things, dtype=torch.long).view(-1, 3),
+            labels=torch.tensor(labels, dtype=torch.long).view(len(things), -1),
+            named=torch.tensor(named, dtype=torch.long).view(-1, 3),
             facts=torch.tensor(facts, dtype=torch.long).view(-1, len(FACTS)),
-            stretch=stretch,
-            keep=float(rng.uniform(0.1, 0.6)) if forgets else 1.0,
+            keep=keep,
+            anchors=torch.tensor(anchors, dtype=torch.long).view(-1, 3),
         )
+
+
+def anchored(chronicle: Chronicle, rng: np.random.Generator) -> list[int]:
+    """One or two tokens of every object at every place of every run, as indices into the
+    objects' tokens in order: what any policy worth its name keeps."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    index = 0
+    for sight, runs in zip(chronicle.sights, chronicle.current, strict=True):
+        for thing, run in zip(sight.things, runs, strict=True):
+            groups.setdefault((id(run), thing.place), []).append(index)
+            index += 1
+    kept: list[int] = []
+    for members in groups.values():
+        # The first sight of a thing differs most from what was there before.
+        picks = [0] if rng.random() < 0.5 else [int(rng.integers(len(members)))]
+        if rng.random() < 0.4:
+            picks.append(int(rng.integers(len(members))))
+        kept += [members[pick] for pick in picks]
+    return kept

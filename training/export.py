@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from transformers import LlavaOnevisionForConditionalGeneration, PreTrainedTokenizerFast
 
-from training.checkpoint import CHAT_TEMPLATE, GRID, SIDE, build_model, build_tokenizer
+from training.checkpoint import CHAT_TEMPLATE, SIDE, build_model, build_tokenizer
 from training.tower import MEAN, STD
+from training.world import GRID
 
 
 def write_processor(folder: Path) -> None:

@@ -1,178 +1,276 @@
-"""What can be asked of a stream, and the right answers, as short English sentences.
+"""What can be asked of a chronicle, and the right answers, as short English sentences."""
 
-Works on the list of what each frame shows; knows nothing about pixels or tensors.
-"""
-
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
-from training.world import COLOUR_NAMES, NUMBERS, OBJECT_NAMES, PLACE_NAMES, PLACE_PHRASES
+from training.chronicle import Chronicle, Run
+from training.phrasings import PHRASINGS, PRONOUNS
+from training.world import (
+    AGE_NAMES,
+    CELLS,
+    DIRECTIONS,
+    GRID,
+    GROUND_NAMES,
+    NOT_MOVED,
+    NUMBERS,
+    OBJECT_NAMES,
+    PHOTO,
+    PLACE_NAMES,
+    PLACE_PHRASES,
+    TEXTS,
+    WORDS,
+)
 
-# `X` stands for an object's name.
-PHRASINGS: Final[dict[str, tuple[str, ...]]] = {
-    "now": (
-        "what is it now?", "what do you see now?", "what do you see?", "what is this?",
-        "what is in front of you?", "what is there right now?", "what are you looking at?",
-        "what can you see right now?", "what is in front of the camera?",
-    ),
-    "seen": (
-        "have you seen a X?", "did you see a X?", "was there a X?", "did a X appear?",
-        "have you seen the X?", "did you ever see a X?",
-    ),
-    "after": (
-        "what came right after the X?", "what came after the X?", "what did you see after the X?",
-        "what was next after the X?", "what did you see right after the X?",
-        "what was there after the X?",
-    ),
-    "before": (
-        "what came right before the X?", "what came before the X?",
-        "what did you see before the X?", "what was there before the X?",
-        "what did you see right before the X?", "what was just before the X?",
-    ),
-    "first": (
-        "what was the first thing you saw?", "what did you see first?", "what came first?",
-        "what was the first thing?", "what was the first object?",
-    ),
-    "last": (
-        "what was the last thing you saw?", "what did you see last?", "what came last?",
-        "what was the last thing?", "what was the last object?",
-    ),
-    "where": (
-        "where was the X?", "where did you see the X?", "where did the X appear?",
-        "where have you seen the X?", "where in the picture was the X?",
-    ),
-    "colour": (
-        "what colour was the background with the X?", "what color was the background with the X?",
-        "what colour was the background behind the X?", "what colour was behind the X?",
-        "which colour was the background of the X?", "what color was behind the X?",
-    ),
-    "count": (
-        "how many different things have you seen?", "how many things have you seen?",
-        "how many different things did you see?", "how many things did you see?",
-        "how many different objects were there?", "how many different objects have you seen?",
-    ),
-    "future": (
-        "what will come next?", "what will you see next?", "what comes next?", "what is next?",
-        "what comes after this?", "what comes after that?", "what will come after this?",
-        "what will happen next?", "what happens next?", "what is coming next?",
-        "what will be there next?", "what will you see after this?", "what will you see later?",
-        "what will be next?", "will you see a X next?", "will a X come next?",
-    ),
-}  # fmt: skip
-KINDS: Final = tuple(PHRASINGS)
-
-ANSWER_FORMS: Final = (
-    "It is a X.", "I see nothing now.", "Yes, I have seen a X.", "No, I have not seen a X.",
-    "I saw a X after the X.", "I saw nothing after the X.", "I saw nothing before the X.",
-    "I have not seen a X.", "The first thing was a X.", "The last thing was a X.",
-    "I have seen nothing.", "The background was red.", "I have seen one thing.",
-    "I have seen two different things.", "I have not seen that yet.",
-)  # fmt: skip
-
-
-class Frame(NamedTuple):
-    """What one frame shows: indices into the world's lists; `obj` -1 is an empty scene."""
-
-    obj: int
-    place: int
-    colour: int
+ABSENT_SHARE: Final = 0.12  # of the questions that name an object which was not there
+DULL_SHARE: Final = 0.35  # of the questions whose answer is that there was nothing of the kind
+DULL: Final = ("says nothing.", "seen no word.", "seen no number.", "did not move.")
+THIRDS: Final = ("at the beginning", "in the middle", "at the end")
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One question and its right answer. `absent` marks a question on a false premise."""
+    """One question and its right answer."""
 
     kind: str
     question: str
     answer: str
+    about: int = -1  # the object that the question is about
+    word: str = ""  # the word of the question that means it
+    topic: int = -1  # the object that "it" means afterwards
     absent: bool = False
-    about: int = -1  # the object that the question names
 
 
-def appearances(frames: Sequence[Frame]) -> list[Frame]:
-    """The runs of one object, in order; empty stretches between two runs do not count."""
-    runs: list[Frame] = []
-    open_run = False
-    for frame in frames:
-        if frame.obj < 0:
-            open_run = False
-        elif not (open_run and runs[-1].obj == frame.obj):
-            if not (runs and runs[-1].obj == frame.obj):
-                runs.append(frame)
-            open_run = True
-    return runs
+def listed(objects: Sequence[int]) -> str:
+    """ "a dog", "a dog and a cat", "a dog, a cat and a car"."""
+    names = [f"a {OBJECT_NAMES[obj]}" for obj in objects]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def phrase(kind: str, rng: np.random.Generator, obj: str = "") -> str:
-    """A random phrasing of a question, its first letter sometimes a capital."""
-    forms = PHRASINGS[kind]
-    text = forms[rng.integers(len(forms))].replace("X", obj)
+def _choose(forms: Sequence[str], rng: np.random.Generator, name: str = "") -> str:
+    text = forms[int(rng.integers(len(forms)))].replace("X", name)
     return text[0].upper() + text[1:] if rng.random() < 0.5 else text
 
 
-def ask(kind: str, frames: Sequence[Frame], rng: np.random.Generator) -> Exchange | None:
-    """A question of `kind` on `frames`, or None where this stream allows none."""
-    runs = appearances(frames)
-    seen = {run.obj for run in runs}
-    if kind == "now":
-        obj = frames[-1].obj
-        answer = f"It is a {OBJECT_NAMES[obj]}." if obj >= 0 else "I see nothing now."
-        return Exchange(kind, phrase(kind, rng), answer)
-    if kind in ("first", "last"):
-        if not runs:
-            return Exchange(kind, phrase(kind, rng), "I have seen nothing.")
-        name = OBJECT_NAMES[runs[0 if kind == "first" else -1].obj]
-        return Exchange(kind, phrase(kind, rng), f"The {kind} thing was a {name}.")
-    if kind == "count":
-        n = len(seen)
-        if n >= len(NUMBERS):
+def phrase(kind: str, rng: np.random.Generator, name: str = "") -> str:
+    """A random phrasing of a question, its first letter sometimes a capital."""
+    return _choose(PHRASINGS[kind], rng, name)
+
+
+def by_columns(cell: int) -> tuple[int, int]:
+    """Objects are named from left to right, and from top to bottom within a column."""
+    return cell % GRID, cell // GRID
+
+
+class Asker:
+    """Asks about one chronicle."""
+
+    def __init__(self, chronicle: Chronicle, rng: np.random.Generator) -> None:
+        self.chronicle, self.rng = chronicle, rng
+
+    def ask(self, kind: str, topic: int = -1) -> Exchange | None:
+        """A question of `kind`, or None where the stream allows none; "it" means `topic`."""
+        asked = self._ask(kind, topic)
+        if asked is not None and asked.answer.endswith(DULL) and self.rng.random() > DULL_SHARE:
             return None
-        answer = (
-            "I have seen nothing."
-            if n == 0
-            else (
-                "I have seen one thing."
-                if n == 1
-                else f"I have seen {NUMBERS[n]} different things."
-            )
-        )
-        return Exchange(kind, phrase(kind, rng), answer)
-    if kind == "future":
-        obj = int(rng.integers(len(OBJECT_NAMES)))
-        question = phrase(kind, rng, OBJECT_NAMES[obj])
-        named = OBJECT_NAMES[obj] in re.findall(r"\w+", question)
-        return Exchange(kind, question, "I have not seen that yet.", about=obj if named else -1)
+        return asked
 
-    absent = rng.random() < (0.5 if kind == "seen" else 0.15) or not seen
-    if absent:
-        others = [i for i in range(len(OBJECT_NAMES)) if i not in seen]
-        about = others[rng.integers(len(others))]
-        name = OBJECT_NAMES[about]
-        lead = "No, I have not" if kind == "seen" else "I have not"
-        return Exchange(kind, phrase(kind, rng, name), f"{lead} seen a {name}.", True, about)
-    if kind == "seen":
-        about = int(rng.choice(sorted(seen)))
-        name = OBJECT_NAMES[about]
-        answer = f"Yes, I have seen a {name}."
-        return Exchange(kind, phrase(kind, rng, name), answer, about=about)
+    def _ask(self, kind: str, topic: int) -> Exchange | None:
+        if kind == "it":
+            return self._follow_up(topic) if topic >= 0 else None
+        if kind in _ON_RUNS:
+            return self._of_object(kind)
+        simple: dict[str, Callable[[str], Exchange | None]] = {
+            "now": self._sight, "scene": self._sight, "many": self._many, "seen": self._seen,
+            "first": self._edge, "last": self._edge, "count": self._count, "future": self._future,
+            "reading": self._reading, "word": self._text, "number": self._text,
+            "happened": self._happened,
+        }  # fmt: skip
+        return simple[kind](kind)
 
-    # Only what appeared once has one right answer to the questions that remain.
-    once = [i for i, run in enumerate(runs) if sum(r.obj == run.obj for r in runs) == 1]
-    if not once:
+    def _put(self, kind: str, answer: str, topic: int = -1) -> Exchange:
+        return Exchange(kind, phrase(kind, self.rng), answer, topic=topic)
+
+    def _sight(self, kind: str) -> Exchange | None:
+        sight = self.chronicle.last
+        ordered = sorted(sight.things, key=lambda thing: by_columns(CELLS[thing.place]))
+        objects = [thing.obj for thing in ordered]
+        if (kind == "scene") != (len(objects) > 1 or (not objects and sight.text >= 0)):
+            return None
+        if len(objects) > 1:
+            return self._put(kind, f"I see {listed(objects)}.")
+        if objects:
+            return self._put(kind, f"It is a {OBJECT_NAMES[objects[0]]}.", objects[0])
+        if sight.text >= 0:
+            return self._put(kind, f"It says {TEXTS[sight.text]}.")
+        return self._put(kind, "I see nothing now.")
+
+    def _many(self, kind: str) -> Exchange:
+        number = len(self.chronicle.last.things)
+        if number == 0:
+            return self._put(kind, "I see nothing now.")
+        return self._put(kind, f"I see {NUMBERS[number]} thing{'s' * (number > 1)}.")
+
+    def _absentee(self) -> int:
+        others = [obj for obj in range(len(OBJECT_NAMES)) if obj not in self.chronicle.seen]
+        return int(others[self.rng.integers(len(others))]) if others else -1
+
+    def _seen(self, kind: str) -> Exchange | None:
+        seen = sorted(self.chronicle.seen)
+        absent = not seen or self.rng.random() < 0.5
+        about = self._absentee() if absent else int(self.rng.choice(seen))
+        if about < 0:
+            return None
+        name = OBJECT_NAMES[about]
+        answer = f"No, I have not seen a {name}." if absent else f"Yes, I have seen a {name}."
+        question = phrase(kind, self.rng, name)
+        return Exchange(kind, question, answer, about, name, -1 if absent else about, absent)
+
+    def _edge(self, kind: str) -> Exchange | None:
+        chronicle = self.chronicle
+        if not chronicle.runs:
+            return self._put(kind, "I have seen nothing.")
+        run = chronicle.runs[0 if kind == "first" else -1]
+        if sum(other.begin == run.begin for other in chronicle.runs) > 1:
+            return None
+        # The last to come has to be the last that was there, too.
+        if kind == "last" and any(
+            other.end >= run.end for other in chronicle.runs if other is not run
+        ):
+            return None
+        return self._put(kind, f"The {kind} thing was a {OBJECT_NAMES[run.obj]}.", run.obj)
+
+    def _count(self, kind: str) -> Exchange | None:
+        number = len(self.chronicle.seen)
+        if number >= len(NUMBERS):
+            return None
+        if number == 0:
+            return self._put(kind, "I have seen nothing.")
+        what = "one thing" if number == 1 else f"{NUMBERS[number]} different things"
+        return self._put(kind, f"I have seen {what}.")
+
+    def _future(self, kind: str) -> Exchange:
+        obj = int(self.rng.integers(len(OBJECT_NAMES)))
+        name = OBJECT_NAMES[obj]
+        forms = PHRASINGS[kind]
+        form = forms[self.rng.integers(len(forms))]
+        question = _choose((form,), self.rng, name)
+        about, word = (obj, name) if "X" in form else (-1, "")
+        return Exchange(kind, question, "I have not seen that yet.", about, word)
+
+    def _reading(self, kind: str) -> Exchange:
+        text = self.chronicle.last.text
+        return self._put(kind, f"It says {TEXTS[text]}." if text >= 0 else "It says nothing.")
+
+    def _text(self, kind: str) -> Exchange | None:
+        is_word = kind == "word"
+        shown = [text for text in self.chronicle.texts if (text < len(WORDS)) == is_word]
+        form = PHRASINGS[kind][self.rng.integers(len(PHRASINGS[kind]))]
+        if "X" not in form:
+            if not shown:
+                return Exchange(kind, _choose((form,), self.rng), f"I have seen no {kind}.")
+            which = "first" if "first" in form else "last"
+            text = TEXTS[shown[0 if which == "first" else -1]]
+            return Exchange(kind, _choose((form,), self.rng), f"The {which} {kind} was {text}.")
+        choices = range(len(WORDS)) if is_word else range(len(WORDS), len(TEXTS))
+        others = [text for text in choices if text not in shown]
+        absent = not shown or self.rng.random() < 0.5
+        text = TEXTS[
+            (others if absent else shown)[self.rng.integers(len(others if absent else shown))]
+        ]
+        lead = "No, I have not" if absent else "Yes, I have"
+        question = _choose((form,), self.rng, text)
+        return Exchange(kind, question, f"{lead} seen the {kind} {text}.", absent=absent)
+
+    def _happened(self, kind: str) -> Exchange | None:
+        if not self.chronicle.events:
+            return self._put(kind, "Nothing happened.")
+        event = self.chronicle.latest_event()
+        if event is None or (event.what == "moved" and event.way < 0):
+            return None
+        way = f" {DIRECTIONS[event.way]}" if event.what == "moved" else ""
+        answer = f"A {OBJECT_NAMES[event.obj]} {event.what}{way}."
+        return self._put(kind, answer, event.obj)
+
+    def _of_object(self, kind: str) -> Exchange | None:
+        runs = self.chronicle.runs
+        if not runs or self.rng.random() < ABSENT_SHARE:
+            about = self._absentee()
+            if about < 0:
+                return None
+            answer = f"I have not seen a {OBJECT_NAMES[about]}."
+        else:
+            about = runs[self.rng.integers(len(runs))].obj
+            found = answer_on(kind, self.chronicle, about)
+            if found is None:
+                return None
+            answer = found
+        name = OBJECT_NAMES[about]
+        absent = about not in self.chronicle.seen
+        topic = about if kind in ("where", "colour", "moved", "ago", "when") and not absent else -1
+        question = phrase(kind, self.rng, name)
+        return Exchange(kind, question, answer, about, name, topic, absent)
+
+    def _follow_up(self, topic: int) -> Exchange | None:
+        kinds = tuple(PRONOUNS)
+        kind = kinds[self.rng.integers(len(kinds))]
+        answer = answer_on(kind, self.chronicle, topic)
+        if answer is None:
+            return None
+        question = _choose(PRONOUNS[kind], self.rng)
+        word = "it" if " it" in question else "that"
+        return Exchange("it", question, answer, topic, word, topic)
+
+
+def answer_on(kind: str, chronicle: Chronicle, obj: int) -> str | None:
+    """The answer to a question of `kind` about an object that was seen; None where there is no
+    single right one."""
+    runs = chronicle.runs_of(obj)
+    name = OBJECT_NAMES[obj]
+    if kind == "still":
+        here = chronicle.last.place_of(obj) >= 0
+        return f"Yes, the {name} is still there." if here else f"No, the {name} is gone."
+    if kind == "ago":
+        age = chronicle.age(obj)
+        return None if age is None else f"I saw the {name} {AGE_NAMES[age]}."
+    if kind == "moved":
+        way = chronicle.moves_of(obj)
+        if way is None:
+            return None
+        moved = f"moved {DIRECTIONS[way]}" if way < NOT_MOVED else "did not move"
+        return f"The {name} {moved}."
+    if len(runs) != 1:
         return None
-    at = once[rng.integers(len(once))]
-    name = OBJECT_NAMES[runs[at].obj]
+    return _on_run(kind, chronicle, runs[0])
+
+
+def _on_run(kind: str, chronicle: Chronicle, run: Run) -> str | None:
+    name = OBJECT_NAMES[run.obj]
     if kind == "where":
-        answer = f"The {name} was {PLACE_PHRASES[PLACE_NAMES[runs[at].place]]}."
-    elif kind == "colour":
-        answer = f"The background was {COLOUR_NAMES[runs[at].colour]}."
-    else:
-        other = at + 1 if kind == "after" else at - 1
-        found = 0 <= other < len(runs)
-        what = f"a {OBJECT_NAMES[runs[other].obj]}" if found else "nothing"
-        answer = f"I saw {what} {kind} the {name}."
-    return Exchange(kind, phrase(kind, rng, name), answer, about=runs[at].obj)
+        if len(run.places) != 1:
+            return None
+        return f"The {name} was {PLACE_PHRASES[PLACE_NAMES[run.places[0]]]}."
+    if kind == "colour":
+        if len(run.grounds) != 1:
+            return None
+        (ground,) = run.grounds
+        return f"The background was {'a ' * (ground == PHOTO)}{GROUND_NAMES[ground]}."
+    if kind == "with":
+        if len(run.companions) > 1:
+            return None
+        what = listed(sorted(run.companions)) if run.companions else "nothing"
+        return f"I saw {what} with the {name}."
+    if kind == "when":
+        third = chronicle.third(run)
+        return None if third is None else f"I saw the {name} {THIRDS[third]}."
+    other = chronicle.neighbour(run, 1 if kind == "after" else -1)
+    if other is None:
+        return None
+    return f"I saw {listed([other]) if other >= 0 else 'nothing'} {kind} the {name}."
+
+
+_ON_RUNS: Final = frozenset(
+    {"where", "colour", "after", "before", "moved", "still", "with", "ago", "when"}
+)

@@ -1,11 +1,12 @@
 """Stage 0: the vision tower learns what and where, densely, before any language.
 
-Every visual token answers for its own cell: the cell under the object's centre names the
-object, every other cell names the background's colour, both in the decoder's own (tied) word
-embeddings, so that answering later is a copy. Two small heads read place and colour from the
-object's cell.
+Every visual token answers for its own cell: with its object's word, with the word or digit that is
+written there, or with the ground's colour or "photo", all in the decoder's own (tied) word
+embeddings, so that answering later is a copy. Two small heads read place and ground from the
+tokens of things. Who begins with a checkpoint keeps its decoder's understanding: the words that
+it knows keep their embeddings, and what its tower says of plain pictures is taught along.
 
-    python -m training.tower --out runs/tower
+    python -m training.tower --begin models/lookback-mini --out runs/tower
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,14 +23,16 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import AutoTokenizer, LlavaOnevisionForConditionalGeneration
 
-from training.checkpoint import GRID, PATCH, SIDE, build_model, build_tokenizer
+from training.checkpoint import PATCH, SIDE, build_model, build_tokenizer
 from training.optimise import Optimisers, warm_cosine
-from training.render import Picture, still
-from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_NAMES, PLACES, is_held_out
+from training.sight import Look, cell_labels, picture
+from training.takes import Drawer
+from training.world import CELLS, GROUND_NAMES, OBJECT_NAMES, PLACE_NAMES, TEXTS
 
+TEXT_LABEL = 1000
+HAS_AMX: bool = torch.cpu._is_amx_tile_supported()
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
-CELLS = [int(y * GRID) * GRID + int(x * GRID) for x, y in PLACES.values()]
 
 
 def to_pixels(pictures: Tensor) -> Tensor:
@@ -36,27 +40,119 @@ def to_pixels(pictures: Tensor) -> Tensor:
     return (pictures.permute(0, 3, 1, 2).float() / 255.0 - MEAN) / STD
 
 
-class Frames(IterableDataset[tuple[Tensor, Tensor]]):
-    """Endless batches: pictures uint8 [n, side, side, 3]; labels [n, 3] (object, place, colour)."""
+class Labelled(NamedTuple):
+    """Pictures uint8 [n, side, side, 3]; labels [n, 9] (see sight.cell_labels), ground [n]."""
+
+    pictures: Tensor
+    cells: Tensor
+    grounds: Tensor
+    plain: Tensor  # [n] whether an older tower knows all that is shown
+
+
+class Frames(IterableDataset[Labelled]):
+    """Endless batches of single frames."""
 
     def __init__(self, batch: int, seed: int, held_out: bool = False) -> None:
         self.batch, self.seed, self.held_out = batch, seed, held_out
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Labelled]:
         rng = np.random.default_rng(self.seed)
+        drawer = Drawer(rng, self.held_out)
         while True:
-            pictures: list[Picture] = []
-            labels: list[tuple[int, int, int]] = []
-            while len(pictures) < self.batch:
-                obj = int(rng.integers(len(OBJECT_NAMES)))
-                place = int(rng.integers(len(PLACE_NAMES)))
-                colour = int(rng.integers(len(COLOUR_NAMES)))
-                if is_held_out(obj, place, colour) != self.held_out:
-                    continue
-                empty = rng.random() < 0.06
-                pictures.append(still(None if empty else obj, place, colour, SIDE, rng))
-                labels.append((-1 if empty else obj, place, colour))
-            yield torch.from_numpy(np.stack(pictures)), torch.tensor(labels)
+            pictures, cells, grounds, plain = [], [], [], []
+            for _ in range(self.batch):
+                # Words are learned the slowest.
+                take = (drawer.speaks() if rng.random() < 0.2 else None) or drawer.draw()
+                sight = take.shots[rng.integers(len(take.shots))]
+                look = Look.draw(
+                    sight.ground, take.most_things, SIDE, rng, self.held_out, take.plain
+                )
+                pictures.append(picture(sight, look, rng))
+                cells.append(cell_labels(sight))
+                grounds.append(sight.ground)
+                plain.append(take.plain)
+            yield Labelled(
+                torch.from_numpy(np.stack(pictures)), torch.tensor(cells), torch.tensor(grounds),
+                torch.tensor(plain),
+            )  # fmt: skip
+
+
+class Stage0(nn.Module):
+    """The model's tower and projector with the dense losses on top."""
+
+    def __init__(self, model: LlavaOnevisionForConditionalGeneration) -> None:
+        super().__init__()
+        word = build_tokenizer().convert_tokens_to_ids
+        self.core = model.model
+        width = model.config.text_config.hidden_size
+        self.probe_place = nn.Linear(width, len(PLACE_NAMES))
+        self.probe_ground = nn.Linear(width, len(GROUND_NAMES))
+
+        def ids(names: tuple[str, ...]) -> Tensor:
+            return torch.tensor([word("\u2581" + name) for name in names])
+
+        self.object_ids, self.ground_ids = ids(OBJECT_NAMES), ids(GROUND_NAMES)
+        self.text_ids = ids(TEXTS)
+        place_of_cell = [CELLS.index(cell) for cell in range(len(CELLS))]
+        self.place_of_cell = torch.tensor(place_of_cell)
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """[n, tokens_per_frame, hidden] as the decoder will see them."""
+        out = self.core.get_video_features(to_pixels(pictures)[:, None])
+        tokens: Tensor = out.pooler_output[:, :-1]
+        return tokens
+
+    def targets(self, batch: Labelled) -> Tensor:
+        """The word of every cell: ids [n, 9]."""
+        cells = batch.cells
+        target = self.ground_ids[batch.grounds][:, None].expand(cells.shape)
+        objects = self.object_ids[cells.clamp(0, len(OBJECT_NAMES) - 1)]
+        texts = self.text_ids[(cells - TEXT_LABEL).clamp(0)]
+        target = torch.where((cells >= 0) & (cells < TEXT_LABEL), objects, target)
+        return torch.where(cells >= TEXT_LABEL, texts, target)
+
+    def forward(
+        self, batch: Labelled, teacher: "Stage0 | None" = None
+    ) -> tuple[Tensor, dict[str, float]]:
+        features = self.features(batch.pictures).float()
+        table = self.core.language_model.embed_tokens.weight
+        scale = features.pow(2).mean(-1, keepdim=True).add(1e-6).sqrt()
+        logits = (features / scale) @ table.T
+        target = self.targets(batch)
+        things = batch.cells >= 0
+        weight = torch.where(things, 6.0, 1.0)
+        weight[batch.cells >= TEXT_LABEL] = 12.0  # rarer, and harder
+        dense = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
+        dense = (dense * weight.flatten()).sum() / weight.sum()
+        row, cell = things.nonzero(as_tuple=True)
+        own = (features / scale)[row, cell]
+        place = self.place_of_cell[cell]
+        place_logits, ground_logits = self.probe_place(own), self.probe_ground(own)
+        loss = dense + 0.2 * F.cross_entropy(place_logits, place)
+        loss = loss + 0.2 * F.cross_entropy(ground_logits, batch.grounds[row])
+        # Visual tokens as large as word embeddings: neither drowns the other in the decoder.
+        rms_words = table.detach().pow(2).mean().sqrt()
+        loss = loss + 0.05 * (scale.log() - rms_words.log()).pow(2).mean()
+        if teacher is not None and bool(batch.plain.any()):
+            with torch.no_grad():
+                taught = teacher.features(batch.pictures[batch.plain]).float()
+            apart = (features[batch.plain] - taught).pow(2).mean() / taught.pow(2).mean()
+            loss = loss + apart
+        with torch.no_grad():
+            right = logits.argmax(-1) == target
+            several = (batch.cells < TEXT_LABEL) & things
+            crowd = several & (several.sum(1, keepdim=True) > 1)
+            written = batch.cells >= TEXT_LABEL
+            chosen = {
+                "object": several & ~crowd, "crowd": crowd, "text": written, "ground": ~things,
+            }  # fmt: skip
+            measures = {name: right[which].float().mean().item() for name, which in chosen.items()}
+            hits = place_logits.argmax(-1) == place
+            measures["place"] = hits.float().mean().item()
+            measures["behind"] = (
+                (ground_logits.argmax(-1) == batch.grounds[row]).float().mean().item()
+            )
+        return loss, measures
 
 
 def sines(positions: int, width: int) -> Tensor:
@@ -69,103 +165,67 @@ def sines(positions: int, width: int) -> Tensor:
     return torch.cat([f(a) for a in angles for f in (torch.sin, torch.cos)], dim=1)
 
 
-class Stage0(nn.Module):
-    """The model's tower and projector with the dense losses on top."""
-
-    def __init__(self, model: LlavaOnevisionForConditionalGeneration) -> None:
-        super().__init__()
-        tokenizer = build_tokenizer()
-        self.core = model.model
-        width = model.config.text_config.hidden_size
-        self.probe_place = nn.Linear(width, len(PLACE_NAMES))
-        self.probe_colour = nn.Linear(width, len(COLOUR_NAMES))
-        word = tokenizer.convert_tokens_to_ids
-        self.object_ids = torch.tensor([word("\u2581" + name) for name in OBJECT_NAMES])
-        self.colour_ids = torch.tensor([word("\u2581" + name) for name in COLOUR_NAMES])
-        self.cells = torch.tensor(CELLS)
-
-    def features(self, pictures: Tensor) -> Tensor:
-        """[n, tokens_per_frame, hidden] as the decoder will see them."""
-        out = self.core.get_video_features(to_pixels(pictures)[:, None])
-        tokens: Tensor = out.pooler_output[:, :-1]
-        return tokens
-
-    def forward(self, pictures: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
-        features = self.features(pictures)
-        table = self.core.language_model.embed_tokens.weight
-        scale = features.pow(2).mean(-1, keepdim=True).add(1e-6).sqrt()
-        logits = (features / scale) @ table.T
-        obj, place, colour = labels.unbind(1)
-        n = len(obj)
-        present = obj >= 0
-        rows = torch.arange(n)
-        cell = self.cells[place]
-        target = self.colour_ids[colour][:, None].repeat(1, features.shape[1])
-        target[rows[present], cell[present]] = self.object_ids[obj[present]]
-        weight = torch.ones_like(target, dtype=torch.float32)
-        weight[rows[present], cell[present]] = 10.0
-        dense = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
-        dense = (dense * weight.flatten()).sum() / weight.sum()
-        own = features[rows, cell] / scale[rows, cell]
-        place_logits = self.probe_place(own[present])
-        colour_logits = self.probe_colour(own)
-        loss = dense + 0.3 * F.cross_entropy(place_logits, place[present])
-        loss = loss + 0.3 * F.cross_entropy(colour_logits, colour)
-        # Visual tokens as large as word embeddings: neither drowns the other in the decoder.
-        rms_words = table.detach().pow(2).mean().sqrt()
-        loss = loss + 0.05 * (scale.log() - rms_words.log()).pow(2).mean()
+def begin(folder: Path | None) -> LlavaOnevisionForConditionalGeneration:
+    """The model with the weights of a checkpoint, or untrained; words that the checkpoint does not
+    know get rows of their own."""
+    tokenizer = build_tokenizer()
+    model = build_model(tokenizer)
+    if folder is None:
+        tower = model.model.vision_tower.embeddings
         with torch.no_grad():
-            said = logits.argmax(-1)
-            measures = {
-                "object": (said == target)[rows, cell][present].float().mean().item(),
-                "ground": (said == target).float().mean().item(),
-                "place": (place_logits.argmax(-1) == place[present]).float().mean().item(),
-                "colour": (colour_logits.argmax(-1) == colour).float().mean().item(),
-            }
-        return loss, measures
-
-
-def load(path: Path) -> tuple[LlavaOnevisionForConditionalGeneration, Stage0]:
-    """The model and its stage 0 from a state file of this stage, or from a whole checkpoint's
-    folder, whose decoder then comes along; words that it does not know yet get new rows."""
-    if path.is_dir():
-        model = LlavaOnevisionForConditionalGeneration.from_pretrained(path)
-        known = len(AutoTokenizer.from_pretrained(path))
-        table = model.get_input_embeddings().weight
-        with torch.no_grad():
-            # Rows no word had were only ever pushed away, all in one direction.
-            table[known : len(build_tokenizer())].normal_(0, float(table[:known].std()))
-        return model, Stage0(model)
-    model = build_model(build_tokenizer())
-    stage = Stage0(model)
-    stage.load_state_dict(torch.load(path, weights_only=True)["stage"])
-    with torch.no_grad():
-        model.model.image_newline.normal_(0, 0.07)
-    return model, stage
+            tower.position_embedding.weight.copy_(
+                0.6 * sines(*tower.position_embedding.weight.shape)
+            )
+            tower.patch_embedding.weight.normal_(0, (3 * PATCH**2) ** -0.5)
+            model.get_input_embeddings().weight.normal_(0, 0.07)
+            model.model.image_newline.normal_(0, 0.07)
+        return model
+    older = LlavaOnevisionForConditionalGeneration.from_pretrained(folder)
+    known = len(AutoTokenizer.from_pretrained(folder))
+    state = older.state_dict()
+    table = model.get_input_embeddings().weight.detach()
+    old_table = older.get_input_embeddings().weight.detach()
+    table.normal_(0, float(old_table[:known].std()))
+    table[:known] = old_table[:known]
+    for name in ("model.language_model.embed_tokens.weight", "lm_head.weight"):
+        state[name] = table
+    model.load_state_dict(state)
+    return model
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--begin", type=Path, help="a checkpoint's folder; without it, untrained")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--batch", type=int, default=160)
-    parser.add_argument("--muon-rate", type=float, default=4e-3)
-    parser.add_argument("--adam-rate", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=25.0, help="of CPU time")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--muon-rate", type=float, default=2e-3)
+    parser.add_argument("--adam-rate", type=float, default=1e-3)
+    parser.add_argument(
+        "--bf16", action=argparse.BooleanOptionalAction, default=HAS_AMX,
+        help="twice as fast where the CPU has AMX, which is the default there",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=21)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
-    model = build_model(build_tokenizer())
-    core = model.model
-    with torch.no_grad():
-        table = core.vision_tower.embeddings.position_embedding.weight
-        table.copy_(0.6 * sines(*table.shape))
-        core.language_model.embed_tokens.weight.normal_(0, 0.07)
-        core.vision_tower.embeddings.patch_embedding.weight.normal_(0, (3 * PATCH**2) ** -0.5)
-    stage = Stage0(model)
-    trained = [core.vision_tower, core.multi_modal_projector, core.language_model.embed_tokens]
-    named = nn.ModuleDict({"tower": trained[0], "projector": trained[1], "embed": trained[2]})
-    probes = nn.ModuleDict({"probe_place": stage.probe_place, "probe_colour": stage.probe_colour})
+    model = begin(args.begin)
+    core, stage = model.model, Stage0(model)
+    teacher, known = None, 0
+    if args.begin:
+        teacher = Stage0(begin(args.begin)).requires_grad_(False)
+        known = len(AutoTokenizer.from_pretrained(args.begin))
+        known_rows = teacher.core.language_model.embed_tokens.weight[:known].clone()
+    if args.bf16:
+        # Fused attention over 36 patches is slower in bfloat16 than its products one by one.
+        core.vision_tower.config._attn_implementation = "eager"
+    named = nn.ModuleDict(
+        {
+            "tower": core.vision_tower, "projector": core.multi_modal_projector,
+            "embed": core.language_model.embed_tokens,
+        }
+    )  # fmt: skip
+    probes = nn.ModuleDict({n: m for n, m in stage.named_children() if n.startswith("probe")})
     optimisers = Optimisers([named, probes], args.muon_rate, args.adam_rate)
     state_file = args.out / "state.pt"
     spent, step = 0.0, 0
@@ -174,32 +234,41 @@ def main() -> None:
         stage.load_state_dict(state["stage"])
         optimisers.load_state_dict(state["optimisers"])
         spent, step = state["spent"], state["step"]
-    test = iter(Frames(512, seed=10**6, held_out=True))
-    test_pictures, test_labels = next(test)
+    if spent >= args.minutes * 60:
+        return
+    test = next(iter(Frames(512, seed=10**6, held_out=True)))
     loader = DataLoader(Frames(args.batch, args.seed + step), batch_size=None, num_workers=1)
+    batches = iter(loader)
     log = (args.out / "log.jsonl").open("a")
-    begun = time.monotonic() - spent
-    for pictures, labels in loader:
-        spent = time.monotonic() - begun
-        done = spent / (args.minutes * 60)
-        loss, measures = stage(pictures, labels)
+    clock = time.process_time()
+    while True:
+        batch = next(batches)
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+            loss, measures = stage(batch, teacher)
         loss.backward()
+        now = time.process_time()
+        spent, clock = spent + now - clock, now
+        done = spent / (args.minutes * 60)
         norm = optimisers.step(warm_cosine(done))
+        if known:
+            with torch.no_grad():
+                core.language_model.embed_tokens.weight[:known] = known_rows
         step += 1
         last = done >= 1
         if step % 50 == 0 or last:
             stage.eval()
-            with torch.no_grad():
-                _, held = stage(test_pictures, test_labels)
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+                _, held = stage(test)
             stage.train()
             row = {"step": step, "minutes": spent / 60, "loss": loss.item(), "norm": norm}
             row |= measures | {f"held_{k}": v for k, v in held.items()}
             row = {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
             print(json.dumps(row), file=log, flush=True)
             print(row, flush=True)
-        if step % 200 == 0 or last:
+        if step % 50 == 0 or last:
             state = {"stage": stage.state_dict(), "optimisers": optimisers.state_dict()}
-            torch.save(state | {"spent": spent, "step": step}, state_file)
+            torch.save(state | {"spent": spent, "step": step}, state_file.with_suffix(".partial"))
+            state_file.with_suffix(".partial").replace(state_file)
         if last:
             break
 

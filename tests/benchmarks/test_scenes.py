@@ -4,11 +4,20 @@ from itertools import islice, pairwise
 
 import pytest
 
-from benchmarks.scenes import KINDS, RECENT_SECONDS, Scene, Stream, read_scenes, right
+from benchmarks.scenes import (
+    KINDS,
+    RECENT_SECONDS,
+    Scene,
+    Stream,
+    object_of,
+    read_scenes,
+    right,
+)
 from model_worker.decoding import Sampling
 from model_worker.engine import Engine
 from model_worker.settings import SHIPPED_MODEL
-from training.questions import Frame, appearances
+from training.chronicle import Chronicle
+from training.sight import Sight
 from training.world import OBJECT_NAMES, PLACE_NAMES, PLACE_PHRASES
 
 
@@ -25,9 +34,10 @@ def test_each_scene_shows_what_its_list_says(scenes: list[Scene]) -> None:
         session = engine.open_session(history_turns=0)
         session.watch_many(scene.pictures[::8], [float(i) for i in range(len(scene.pictures[::8]))])
         expected = {"what is it now?": "I see nothing now."}
-        if scene.shows.obj >= 0:
-            name = OBJECT_NAMES[scene.shows.obj]
-            place = PLACE_PHRASES[PLACE_NAMES[scene.shows.place]]
+        if scene.shows.things:
+            [thing] = scene.shows.things
+            name = OBJECT_NAMES[thing.obj]
+            place = PLACE_PHRASES[PLACE_NAMES[thing.place]]
             expected = {
                 "what is it now?": f"It is a {name}.",
                 f"where was the {name}?": f"The {name} was {place}.",
@@ -41,7 +51,7 @@ def test_each_scene_shows_what_its_list_says(scenes: list[Scene]) -> None:
 
 
 def test_a_seed_plays_one_stream(scenes: list[Scene]) -> None:
-    def shown(seed: int) -> list[Frame]:
+    def shown(seed: int) -> list[Sight]:
         stream = Stream(scenes, seed)
         for _ in range(200):
             stream.next()
@@ -56,7 +66,7 @@ def test_no_object_comes_back_before_all_others_were_shown(scenes: list[Scene]) 
     for _ in range(4000):
         stream.next()
         shown.append(stream.shown[-1])
-    runs = [run.obj for run in appearances(shown)]
+    runs = [run.obj for run in Chronicle(shown).runs]
     deals = [runs[i : i + 13] for i in range(0, len(runs) - 13, 13)]
     assert len(deals) > 10
     assert all(len(set(deal)) == 13 for deal in deals)
@@ -75,16 +85,16 @@ def test_answers_are_right_about_the_last_minutes(scenes: list[Scene], kind: str
             continue
         asked += 1
         recent = whole[-RECENT_SECONDS:]
-        places = [i for i, frame in enumerate(recent) if frame.obj == question.about]
+        places = [i for i, frame in enumerate(recent) if object_of(frame) == question.about]
         if kind in ("now", "last"):
             named = next(
-                (f for f in islice(reversed(recent), 1 if kind == "now" else None) if f.obj >= 0),
+                (f for f in islice(reversed(recent), 1 if kind == "now" else None) if f.things),
                 None,
             )
-            name = OBJECT_NAMES[named.obj] if named else "nothing"
+            name = OBJECT_NAMES[object_of(named)] if named else "nothing"
             assert name in question.answer
         elif kind == "never":
-            assert question.about not in {frame.obj for frame in whole}
+            assert question.about not in {object_of(frame) for frame in whole}
             assert question.answer.startswith("No")
         elif kind == "seen":
             assert places
@@ -92,11 +102,12 @@ def test_answers_are_right_about_the_last_minutes(scenes: list[Scene], kind: str
         else:
             assert places[-1] - places[0] == len(places) - 1, "shown once"
             if kind == "where":
-                assert PLACE_PHRASES[PLACE_NAMES[recent[places[0]].place]] in question.answer
+                [thing] = recent[places[0]].things
+                assert PLACE_PHRASES[PLACE_NAMES[thing.place]] in question.answer
             if kind in ("before", "after"):
                 later = kind == "after"
                 beside = recent[places[-1] + 1 :] if later else recent[: places[0]][::-1]
-                neighbour = next(frame.obj for frame in beside if frame.obj >= 0)
+                neighbour = next(object_of(frame) for frame in beside if frame.things)
                 assert f"a {OBJECT_NAMES[neighbour]} {kind}" in question.answer
     assert asked > 20
 

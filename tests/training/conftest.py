@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from training.render import FONT
+from training.art import FONT
 
 
 @pytest.fixture

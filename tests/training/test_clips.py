@@ -1,79 +1,84 @@
-"""Batches: what is a target, what stands where."""
+"""Batches: rows, targets, what stands where; and a step of the decoder on them."""
+
+from itertools import pairwise
 
 import numpy as np
+import pytest
 import torch
 
-from training.checkpoint import build_tokenizer
-from training.clips import IGNORE, NOTHING, ClipBatches, Phase, dense_labels, encode_branch
-from training.decoder import PREFIX, Stage1
-from training.questions import Exchange, Frame
+from training.bank import Stored
+from training.checkpoint import build_model, build_tokenizer
+from training.clips import IGNORE, ClipBatches, Phase, encode_branch
+from training.decoder import PHASES, phase_at, rate_at
+from training.labels import FACTS, TOKEN_LABELS
+from training.questions import Exchange
+from training.stage1 import Stage1, lifetimes
+from training.stories import clock
+from training.takes import Drawer
+from training.tower import Stage0
+
+torch.set_num_threads(1)
 
 
-def test_the_targets_are_the_answers_and_nothing_else() -> None:
+@pytest.fixture(scope="module")
+def takes() -> list[Stored]:
+    drawer = Drawer(np.random.default_rng(0))
+    drawn = [drawer.draw() for _ in range(300)]
+    edges = np.cumsum([0, *(len(take.shots) for take in drawn)]).tolist()
+    return [Stored(t, tuple(range(edges[i], edges[i + 1] + 1))) for i, t in enumerate(drawn)]
+
+
+def test_the_targets_are_the_answers_and_pronouns_are_named() -> None:
     tokenizer = build_tokenizer()
     turns = [
-        Exchange("now", "what is it now?", "It is a clock."),
-        Exchange("first", "what came first?", "The first thing was a dog."),
+        Exchange("where", "where was the dog?", "The dog was on the left.", 2, "dog", 2),
+        Exchange("it", "what came after it?", "I saw a cat after the dog.", 2, "it", 2),
     ]
-    tokens, targets, numbers, _ = encode_branch(turns, np.random.default_rng(0), blur=0.0)
-    assert len(tokens) == len(targets) == len(numbers)
-    said = tokenizer.decode([t for t in targets if t != IGNORE])
-    assert said == "It is a clock.<|im_end|> The first thing was a dog.<|im_end|>"
-    for here, following, target in zip(tokens, tokens[1:], targets, strict=False):
-        assert target in (IGNORE, following), here
+    branch = encode_branch(turns, np.random.default_rng(0), blur=0.0)
+    said = tokenizer.decode([t for t in branch.targets if t != IGNORE])
+    assert said == "The dog was on the left.<|im_end|> I saw a cat after the dog.<|im_end|>"
+    words = [tokenizer.decode([branch.tokens[token]]) for token, _ in branch.named]
+    assert words == ["dog", "it"]
 
 
-def test_training_writes_conversations_as_the_chat_template_does() -> None:
-    tokenizer = build_tokenizer()
-    turns = [Exchange("now", "What is it now?", "It is a cup."), Exchange("last", "what?", "x")]
-    tokens, _, _, _ = encode_branch(turns, np.random.default_rng(0), blur=0.0)
-    text_item = {"type": "text", "text": "What is it now?"}
-    text = tokenizer.apply_chat_template(
-        [
-            {"role": "user", "content": [{"type": "video"}, text_item]},
-            {"role": "assistant", "content": "It is a cup."},
-            {"role": "user", "content": "what?"},
-            {"role": "assistant", "content": "x"},
-        ],
-        tokenize=False,
-    )  # fmt: skip
-    whole = tokenizer.encode(text)
-    video = tokenizer.convert_tokens_to_ids("<video>")
-    assert whole[:PREFIX] == tokenizer.encode("<|im_start|>user")
-    assert whole[PREFIX] == video
-    assert whole[PREFIX + 1 :] == tokens[1:]
+def test_a_batch_holds_together(takes: list[Stored]) -> None:
+    maker = ClipBatches(takes, Phase(5, 5, 3, 0.0, 1.0, 1.0), 1000, seed=1)
+    clips = maker.batch(20, 3, np.random.default_rng(2))
+    assert clips.frames.shape == (3, 20) and len(clips.seconds) == 20
+    assert clips.tokens.shape == clips.targets.shape == clips.turns.shape
+    assert clips.labels.shape == (len(clips.things), len(TOKEN_LABELS))
+    assert clips.facts.shape == (len(clips.named), len(FACTS))
+    for i, classes in enumerate(FACTS.values()):
+        known = clips.facts[:, i][clips.facts[:, i] != IGNORE]
+        assert ((known >= 0) & (known < classes)).all()
+    # Whatever is forgotten, each object at each place keeps a token.
+    alive = lifetimes(clips).view(3, 20, 9) == torch.iinfo(torch.int64).max
+    assert alive[tuple(clips.anchors.T)].all() and not alive.all()
 
 
-def test_dense_labels_follow_the_runs() -> None:
-    frames = [Frame(-1, 0, 0), Frame(5, 0, 0), Frame(5, 0, 0), Frame(-1, 0, 1), Frame(9, 4, 1)]
-    cells, before, count, start = dense_labels(frames)
-    assert cells[0] == cells[3] == -1
-    assert before == [NOTHING, NOTHING, NOTHING, NOTHING, 5]
-    assert count == [0, 1, 1, 1, 2]
-    assert start == [0, 1, 0, 0, 1]
+@pytest.mark.parametrize("forget_share", [0.0, 1.0])
+def test_the_decoder_takes_a_step_on_it(takes: list[Stored], forget_share: float) -> None:
+    torch.manual_seed(0)
+    model = build_model(build_tokenizer())
+    stage = Stage1(Stage0(model), model)
+    maker = ClipBatches(takes, Phase(5, 5, 2, 0.0, 1.0, forget_share), 1000, seed=1, questions=4)
+    clips = maker.batch(6, 2, np.random.default_rng(3))
+    loss, right, _ = stage(clips, torch.randn(2, 54, 192))
+    loss.backward()
+    assert torch.isfinite(loss) and right.shape == clips.kinds.shape
+    assert stage.core.vision_tower.embeddings.position_embedding.weight.grad is None
 
 
-def test_a_run_starts_with_its_first_frame_and_says_whether_the_object_is_new() -> None:
-    clock, dog, empty = Frame(5, 0, 0), Frame(9, 4, 1), Frame(-1, 0, 1)
-    _, _, count, start = dense_labels([clock, dog, dog, clock, clock, empty, clock])
-    assert start == [1, 1, 0, 2, 0, 0, 0]
-    assert count == [1, 2, 2, 2, 2, 2, 2]
+def test_clocks_rise_and_stay_in_the_trained_range() -> None:
+    rng = np.random.default_rng(4)
+    for frames in (2, 30, 600):
+        for _ in range(30):
+            times = clock(frames, 3600, rng, 1.0)
+            assert len(times) == frames and times[0] == 0 and times[-1] <= 3610 + frames
+            assert all(a < b for a, b in pairwise(times))
+    assert clock(5, 3600, rng, 0.0) == [0, 1, 2, 3, 4]
 
 
-def test_a_conversation_sees_the_video_and_itself_alone() -> None:
-    positions, mask = Stage1.layout(frames=2, questions=2, length=3, stretch=1.0)
-    seen = PREFIX + 18
-    assert positions.shape[1] == seen + 6
-    assert positions[0, seen : seen + 3].tolist() == positions[0, seen + 3 :].tolist()
-    assert positions[0, seen] == positions[0, seen - 1] + 1
-    allowed = mask[0, 0]
-    assert not allowed[seen + 3 :, seen : seen + 3].any()
-    assert not allowed[:seen, seen:].any()
-    assert allowed[seen:, :seen].all()
-    assert torch.equal(allowed[:seen, :seen], torch.ones(seen, seen, dtype=torch.bool).tril())
-
-
-def test_a_dial_reaches_the_loading_process() -> None:
-    maker = ClipBatches(Phase(1, 2), tokens=500, variants=1, seed=0)
-    maker.turn_to(Phase(9, 9))
-    assert next(iter(maker)).frames.shape[1] == 9
+def test_phases_follow_what_is_done_and_rates_end_at_nothing() -> None:
+    assert phase_at(0) == PHASES[0][1] and phase_at(1) == PHASES[-1][1]
+    assert rate_at(100, 600) == 1.0 and rate_at(562.5, 600) == 0.5 and rate_at(600, 600) == 0.0

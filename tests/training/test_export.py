@@ -8,8 +8,8 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from training.checkpoint import SIDE, build_model, build_tokenizer
-from training.decoder import Stage1
 from training.export import export
+from training.stage1 import open_state
 from training.tower import to_pixels
 
 
@@ -46,5 +46,7 @@ def test_training_goes_on_from_an_exported_checkpoint(tmp_path: Path) -> None:
     tokenizer = build_tokenizer()
     model = build_model(tokenizer)
     export(model, tokenizer, tmp_path)
-    resumed = Stage1(tmp_path).model.state_dict()
-    assert all(torch.equal(value, resumed[name]) for name, value in model.state_dict().items())
+    resumed = open_state(tmp_path).model.state_dict()
+    for name, value in model.state_dict().items():
+        rows = len(tokenizer) if "embed_tokens" in name or "lm_head" in name else len(value)
+        assert torch.equal(value[:rows], resumed[name][:rows]), name  # the rest no word has

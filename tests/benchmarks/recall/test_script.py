@@ -8,7 +8,7 @@ import pytest
 from benchmarks.recall.scenario import SCENARIOS
 from benchmarks.recall.script import Script, write
 from benchmarks.recall.world import NAMES, is_held_out
-from training.questions import PHRASINGS
+from training.phrasings import PHRASINGS
 from training.world import COLOURS, OBJECT_NAMES, PLACE_PHRASES
 from training.world import is_held_out as held_out_in_training
 

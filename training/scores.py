@@ -4,12 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.edition2.bank import Bank
-from training.edition2.clips import ClipBatches, Clips, Phase
-from training.edition2.phrasings import KINDS, OLD_KINDS
-from training.edition2.stage1 import Stage1
-
-NEW_KINDS = tuple(kind for kind in KINDS if kind not in OLD_KINDS)
+from training.bank import Bank
+from training.clips import ClipBatches, Clips, Phase
+from training.phrasings import KINDS, NEW_KINDS, OLD_KINDS
+from training.stage1 import Stage1
 
 
 class Scores:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from training.edition2.sight import Sight
-from training.edition2.world import NOT_MOVED, age_of, direction
+from training.sight import Sight
+from training.world import NOT_MOVED, age_of, direction
 
 
 @dataclass(slots=True)

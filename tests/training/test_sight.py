@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from training.edition2.film import Studio
-from training.edition2.sight import Look, Sight, Thing, paint
-from training.edition2.stories import Shape
-from training.edition2.takes import Drawer
-from training.edition2.world import CELLS, PLACE_NAMES
+from training.film import Studio
+from training.sight import Look, Sight, Thing, paint
+from training.stories import Shape
+from training.takes import Drawer
+from training.world import CELLS, PLACE_NAMES
 
 pytestmark = pytest.mark.usefixtures("font")
 

@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from training.edition2.sight import Sight, Thing
-from training.edition2.world import (
+from training.sight import Sight, Thing
+from training.world import (
     CELLS,
     DIGITS,
     GRID,
@@ -25,14 +25,15 @@ from training.edition2.world import (
     is_held_out,
 )
 
-FIRST_OBJECTS: Final = 64
-FIRST_PLACES: Final = 5
+PLAIN_OBJECTS: Final = 64
+PLAIN_PLACES: Final = 5
 _TRIES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Sights in order, all before one ground. `plain` is what the first edition could show."""
+    """Sights in order, all before one ground. `plain` is one large object, on a ground
+    of one colour."""
 
     shots: tuple[Sight, ...]
     plain: bool = False
@@ -93,13 +94,13 @@ class Drawer:
         return None if found is None else sight._replace(text=found[0], text_place=found[1])
 
     def plain(self) -> Take:
-        """One large object of the first edition, or, at times, an empty ground."""
+        """One large object, or, at times, an empty ground."""
         ground = int(self.rng.integers(PHOTO))
         if self.rng.random() < 0.08:
             return Take((Sight((), ground),), plain=True)
         while True:
-            obj = int(self.rng.integers(FIRST_OBJECTS))
-            place = int(self.rng.integers(FIRST_PLACES))
+            obj = int(self.rng.integers(PLAIN_OBJECTS))
+            place = int(self.rng.integers(PLAIN_PLACES))
             if is_held_out(obj, place, ground) == self.held_out:
                 return Take((Sight((Thing(obj, place),), ground),), plain=True)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from training.edition2.bank import pack, unpack
-from training.edition2.sight import cell_labels
-from training.edition2.takes import Drawer
-from training.edition2.world import direction, is_held_out
+from training.bank import pack, unpack
+from training.sight import cell_labels
+from training.takes import Drawer
+from training.world import direction, is_held_out
 
 
 @pytest.mark.parametrize("held_out", [False, True])

@@ -1,4 +1,4 @@
-"""One frame of the second edition's world, as symbols and as a picture.
+"""One frame, as symbols and as a picture.
 
 Knows nothing about questions or models.
 """
@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.edition2.art import FONTS, STYLES, Sprite, lettering, photo_ground, sprite
-from training.edition2.world import CELLS, PHOTO, PLACE_NAMES, PLACES, TEXTS
+from training.art import FONTS, STYLES, Sprite, lettering, photo_ground, sprite
 from training.render import Picture, background, degrade
+from training.world import CELLS, PHOTO, PLACE_NAMES, PLACES, TEXTS
 
 
 class Thing(NamedTuple):
@@ -69,7 +69,7 @@ class Look:
     @classmethod
     def draw(cls, ground: int, most_things: int, side: int, rng: np.random.Generator,
              held_out: bool = False, plain: bool = False) -> "Look":  # fmt: skip
-        """A random look. `plain` is the first edition's: Noto, large."""
+        """A random look. `plain` is Noto's style, large."""
         if ground == PHOTO:
             canvas = photo_ground(side, rng, held_out)
         else:

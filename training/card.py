@@ -1,7 +1,7 @@
-"""Writes the model card of the second edition from its world and its measured accuracy.
+"""Writes the model card from the world and the measured accuracy.
 
-    E=runs/edition2 python -m training.edition2.card --accuracy $E/accuracy.json \
-        --first $E/accuracy-first.json --out $E/lookback-mini/README.md
+    python -m training.card --accuracy training/accuracy.json \
+        --plain training/accuracy-plain.json --out models/lookback-mini/README.md
 """
 
 import argparse
@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from training.edition2.material import CREDITS
-from training.edition2.phrasings import OLD_KINDS, PHRASINGS, PRONOUNS
-from training.edition2.world import (
+from training.material import CREDITS
+from training.phrasings import OLD_KINDS, PHRASINGS, PRONOUNS
+from training.world import (
     AGE_NAMES,
     DIGITS,
     GROUND_NAMES,
@@ -71,9 +71,9 @@ trained on streams of up to {longest} frames, whose times reach up to an hour.
 
 Held-out streams of {shortest_s} to {longest_s} seconds at 1 frame a second (unseen combinations and
 photographs, other seeds, filmed, encoded with H.264 or VP8, shrunk), with the **full cache**. The
-first column is on the first edition's streams (one of its 64 objects at a time, plain grounds).
+first column is on plain streams: one large object at a time, on a ground of one colour.
 
-| kind | first edition's streams | all streams | asked |
+| kind | plain streams | all streams | asked |
 |---|---|---|---|
 {table}
 
@@ -91,22 +91,19 @@ def _example(kind: str) -> str:
     return PHRASINGS[kind][0].replace("X", name)
 
 
-def _percent(table: dict[str, Any] | None, kind: str) -> str:
-    share = table["kinds"].get(kind) if table else None
-    return "" if share is None else f"{100 * share:.1f} %"
+def _percent(table: dict[str, Any], kind: str) -> str:
+    return f"{100 * table['kinds'][kind]:.1f} %" if table["asked"].get(kind) else ""
 
 
-def card(accuracy: dict[str, Any], first: dict[str, Any] | None, longest: int) -> str:
-    """The card's text; `first` is the accuracy on the first edition's streams."""
+def card(accuracy: dict[str, Any], plain: dict[str, Any], longest: int) -> str:
+    """The card's text; `plain` is the accuracy on plain streams."""
     rows = [
-        f"| {kind} | {_percent(first, kind)} | {_percent(accuracy, kind)} | {asked:,} |"
+        f"| {kind} | {_percent(plain, kind)} | {_percent(accuracy, kind)} | {asked:,} |"
         for kind, asked in accuracy["asked"].items()
     ]
-    overall = f"{100 * first['overall']:.1f} %" if first else ""
-    rows.append(
-        f"| **the first edition's kinds** | **{overall}** | **{100 * accuracy['old']:.1f} %** | |"
-    )
-    rows.append(f"| **the new kinds** | | **{100 * accuracy['new']:.1f} %** | |")
+    old, new = (f"**{100 * accuracy[which]:.1f} %**" for which in ("old", "new"))
+    rows.append(f"| **all down to {OLD_KINDS[-1]}** | **{100 * plain['old']:.1f} %** | {old} | |")
+    rows.append(f"| **the others** | | {new} | |")
     examples = [f"| {kind} | {_example(kind)} |" for kind in (*OLD_KINDS, *PHRASINGS)]
     people = [f"{who} ({licence})" for _, who, licence in CREDITS]
     return TEMPLATE.format(
@@ -132,12 +129,12 @@ def card(accuracy: dict[str, Any], first: dict[str, Any] | None, longest: int) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accuracy", type=Path, required=True)
-    parser.add_argument("--first", type=Path, help="of training.evaluate")
+    parser.add_argument("--plain", type=Path, required=True, help="with --plain-share 1")
     parser.add_argument("--longest", type=int, default=640, help="frames, of the last phase")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    first = json.loads(args.first.read_text()) if args.first else None
-    args.out.write_text(card(json.loads(args.accuracy.read_text()), first, args.longest))
+    accuracy, plain = (json.loads(path.read_text()) for path in (args.accuracy, args.plain))
+    args.out.write_text(card(accuracy, plain, args.longest))
 
 
 if __name__ == "__main__":

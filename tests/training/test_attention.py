@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from training.edition2.attention import CHUNK, attend, blocks
+from training.attention import CHUNK, attend, blocks
 
 SEEN, CONVERSATIONS, LENGTH = CHUNK + 40, 3, 7
 

@@ -1,6 +1,6 @@
 """The pictures that scenes are made of: objects in two styles, photographs, lettering.
 
-Needs what `training.edition2.material` fetches; LOOKBACK_MATERIAL names its folder where it is
+Needs what `training.material` fetches; LOOKBACK_MATERIAL names its folder where it is
 not runs/material.
 """
 
@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from training.edition2.material import CREDITS, HELD_OUT_PHOTOS
-from training.edition2.world import OBJECT_NAMES, OBJECTS
-from training.render import FONT, Picture
+from training.material import CREDITS, HELD_OUT_PHOTOS
+from training.render import Picture
+from training.world import OBJECT_NAMES, OBJECTS
 
+FONT = Path(os.environ.get("NOTO_EMOJI", "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"))
 MATERIAL = Path(os.environ.get("LOOKBACK_MATERIAL", "runs/material"))
 STYLES: Final = ("noto", "twemoji")
 _LETTERS: Final = Path("/usr/share/fonts/truetype/dejavu")
@@ -32,9 +33,7 @@ Sprite = NDArray[np.float32]
 
 def _fetched(path: Path) -> Path:
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is missing: python -m training.edition2.material --out {MATERIAL}"
-        )
+        raise FileNotFoundError(f"{path} is missing: python -m training.material --out {MATERIAL}")
     return path
 
 
@@ -47,7 +46,9 @@ def sprite(obj: int, style: int) -> Sprite:
         picture = Image.open(_fetched(MATERIAL / "twemoji" / name)).convert("RGBA")
     else:
         if not FONT.exists():
-            raise FileNotFoundError(f"{FONT} is missing: apt-get install fonts-noto-color-emoji")
+            raise FileNotFoundError(
+                f"{FONT} is missing: apt-get install fonts-noto-color-emoji, or set NOTO_EMOJI"
+            )
         font = ImageFont.truetype(str(FONT), 109)
         picture = Image.new("RGBA", (160, 160), (0, 0, 0, 0))
         ImageDraw.Draw(picture).text((10, 10), text, font=font, embedded_color=True)

@@ -1,6 +1,6 @@
 """Fetches the pictures that training draws with: Twemoji's and openly licensed photographs.
 
-    python -m training.edition2.material --out runs/material
+    python -m training.material --out runs/material
 
 They come from Debian's, PyPI's and npm's registries and are not part of this repository; who made
 them and under which licence stands in CREDITS and in NOTICE. Needs `apt-get`, `dpkg-deb`, `npm`.

@@ -1,11 +1,10 @@
-"""The world of the second edition goes on from the first's."""
+"""What there is has one name and one place each."""
 
 import re
 
 import pytest
 
-from training import world as first
-from training.edition2.world import (
+from training.world import (
     AGES,
     CELLS,
     OBJECT_NAMES,
@@ -16,11 +15,6 @@ from training.edition2.world import (
     direction,
     is_held_out,
 )
-
-
-def test_the_first_editions_objects_and_places_keep_their_numbers() -> None:
-    assert OBJECT_NAMES[: len(first.OBJECT_NAMES)] == first.OBJECT_NAMES
-    assert PLACE_NAMES[: len(first.PLACE_NAMES)] == first.PLACE_NAMES
 
 
 def test_objects_are_many_and_each_is_one_word_after_a() -> None:

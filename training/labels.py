@@ -6,8 +6,8 @@ Knows nothing about tensors.
 
 from typing import Final
 
-from training.edition2.chronicle import Chronicle
-from training.edition2.world import (
+from training.chronicle import Chronicle
+from training.world import (
     AGES,
     CELLS,
     DIRECTIONS,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.edition2.bank import Stored
-from training.edition2.sight import Sight
+from training.bank import Stored
+from training.sight import Sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Shape:
 
     frames: int
     mean_stay: float  # of a shot
-    plain: bool  # as the first edition's streams
+    plain: bool  # one large thing at a time
     return_share: float  # of takes that show an earlier object again
     most_objects: int
 

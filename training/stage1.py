@@ -11,22 +11,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlavaOnevisionForConditionalGeneration
 
-from training.checkpoint import TOKENS_PER_FRAME, build_model
-from training.edition2.attention import NAME, Blocks, blocks
-from training.edition2.checkpoint import build_tokenizer
-from training.edition2.clips import Clips
-from training.edition2.labels import FACTS, IGNORE, TOKEN_LABELS
-from training.edition2.tower import Stage0, begin
-from training.forgetting import RECENT, SPREAD
+from training.attention import NAME, Blocks, blocks
+from training.checkpoint import TOKENS_PER_FRAME, build_model, build_tokenizer
+from training.clips import Clips
+from training.labels import FACTS, IGNORE, TOKEN_LABELS
+from training.tower import Stage0, begin
 
 PREFIX = 2  # <|im_start|> user
 VALUE_COST = 0.02
+RECENT = 4  # frames that are always whole
+SPREAD = 12  # frames over which evictions are spread
 TOKEN_WEIGHTS = {"before": 0.5, "start": 0.3, "count": 0.4, "shift": 0.3}
 FACT_WEIGHT = 0.3
 
 
 def lifetimes(clips: Clips) -> Tensor:
-    """The frame from which on each visual token is gone, or one that never comes: [B, 9 T]."""
+    """The frame from which on each visual token is gone, or one that never comes: [B, 9 T].
+
+    Training is as if the memory were bounded: a model that always saw everything leans on tokens
+    that will have been evicted. No policy is imitated: which tokens go is random, but objects' stay
+    twice as often, and a few of each stay whatever happens.
+    """
     size, frames = clips.frames.shape
     shape = (size, frames, TOKENS_PER_FRAME)
     share = torch.full(shape, clips.keep)
@@ -157,8 +162,7 @@ def _loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def open_state(path: Path) -> Stage1:
-    """Stage 1 from a state file of the decoder, or from the folder of a checkpoint of either
-    edition."""
+    """Stage 1 from a state file of the decoder, or from the folder of a checkpoint."""
     model = begin(path) if path.is_dir() else build_model(build_tokenizer())
     stage = Stage1(Stage0(model), model)
     if not path.is_dir():

@@ -1,17 +1,62 @@
-"""How questions of the second edition are put, and what its answers look like.
-
-`X` stands for an object's name. The ten kinds of the first edition come first, as they were.
-"""
+"""How questions are put, and what answers look like. `X` stands for an object's name."""
 
 from typing import Final
 
-from training import questions as first
+# What can be asked of one object at a time.
+_OLD: Final[dict[str, tuple[str, ...]]] = {
+    "now": (
+        "what is it now?", "what do you see now?", "what do you see?", "what is this?",
+        "what is in front of you?", "what is there right now?", "what are you looking at?",
+        "what can you see right now?", "what is in front of the camera?",
+    ),
+    "seen": (
+        "have you seen a X?", "did you see a X?", "was there a X?", "did a X appear?",
+        "have you seen the X?", "did you ever see a X?",
+    ),
+    "after": (
+        "what came right after the X?", "what came after the X?", "what did you see after the X?",
+        "what was next after the X?", "what did you see right after the X?",
+        "what was there after the X?",
+    ),
+    "before": (
+        "what came right before the X?", "what came before the X?",
+        "what did you see before the X?", "what was there before the X?",
+        "what did you see right before the X?", "what was just before the X?",
+    ),
+    "first": (
+        "what was the first thing you saw?", "what did you see first?", "what came first?",
+        "what was the first thing?", "what was the first object?",
+    ),
+    "last": (
+        "what was the last thing you saw?", "what did you see last?", "what came last?",
+        "what was the last thing?", "what was the last object?",
+    ),
+    "where": (
+        "where was the X?", "where did you see the X?", "where did the X appear?",
+        "where have you seen the X?", "where in the picture was the X?",
+    ),
+    "colour": (
+        "what colour was the background with the X?", "what color was the background with the X?",
+        "what colour was the background behind the X?", "what colour was behind the X?",
+        "which colour was the background of the X?", "what color was behind the X?",
+    ),
+    "count": (
+        "how many different things have you seen?", "how many things have you seen?",
+        "how many different things did you see?", "how many things did you see?",
+        "how many different objects were there?", "how many different objects have you seen?",
+    ),
+    "future": (
+        "what will come next?", "what will you see next?", "what comes next?", "what is next?",
+        "what comes after this?", "what comes after that?", "what will come after this?",
+        "what will happen next?", "what happens next?", "what is coming next?",
+        "what will be there next?", "what will you see after this?", "what will you see later?",
+        "what will be next?", "will you see a X next?", "will a X come next?",
+    ),
+}  # fmt: skip
 
-_SIGHT: Final = first.PHRASINGS["now"]
-
-PHRASINGS: Final[dict[str, tuple[str, ...]]] = first.PHRASINGS | {
+PHRASINGS: Final[dict[str, tuple[str, ...]]] = _OLD | {
     # The same question as "now", where there are several things or only something to read.
-    "scene": _SIGHT,
+    "scene": _OLD["now"],
     "many": (
         "how many things do you see now?", "how many things are there now?",
         "how many things can you see right now?", "how many things are in front of you?",
@@ -60,7 +105,8 @@ PHRASINGS: Final[dict[str, tuple[str, ...]]] = first.PHRASINGS | {
     "it": (),
 }  # fmt: skip
 KINDS: Final = tuple(PHRASINGS)
-OLD_KINDS: Final = tuple(first.PHRASINGS)
+OLD_KINDS: Final = tuple(_OLD)
+NEW_KINDS: Final = tuple(kind for kind in KINDS if kind not in OLD_KINDS)
 
 # Follow-ups, by the kind of question that each puts with a pronoun.
 PRONOUNS: Final[dict[str, tuple[str, ...]]] = {
@@ -78,8 +124,12 @@ PRONOUNS: Final[dict[str, tuple[str, ...]]] = {
     "when": ("when was that?", "when did you see it?", "when did it appear?"),
 }  # fmt: skip
 
-# Of the answers that the first edition did not give.
 ANSWER_FORMS: Final = (
+    "It is a X.", "I see nothing now.", "Yes, I have seen a X.", "No, I have not seen a X.",
+    "I saw a X after the X.", "I saw nothing after the X.", "I saw nothing before the X.",
+    "I have not seen a X.", "The first thing was a X.", "The last thing was a X.",
+    "I have seen nothing.", "The background was red.", "I have seen one thing.",
+    "I have seen two different things.", "I have not seen that yet.",
     "I see a X and a X.", "I see a X, a X and a X.", "It says X.", "It says nothing.",
     "I see two things.", "I see one thing.", "The last word was X.", "The first number was X.",
     "I have seen no word.", "I have seen no number.", "Yes, I have seen the word X.",

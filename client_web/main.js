@@ -118,7 +118,7 @@ function showSession(session) {
   suggestions.fit(small);
   find("help", HTMLDetailsElement).classList.toggle("large-world", !small);
   find("about", HTMLElement).textContent = small
-    ? "The embedded model knows 64 objects. What can it answer?"
+    ? "The embedded model knows 128 objects. What can it answer?"
     : `Answers come from ${model}`;
 }
 

@@ -1,6 +1,6 @@
 """What the streams of StreamRecall are made of: fixed, whatever models learn later.
 
-The objects are those that lookback-mini's first edition knows, in the order of the sprite sheet.
+The objects are the first 64 that lookback-mini knows, in the order of the sprite sheet.
 """
 
 from typing import Final

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from broker.embedded import EmbeddedBroker
-from training.world import COLOUR_NAMES, OBJECT_NAMES, PLACE_NAMES
+from training.world import COLOUR_NAMES, DIGITS, OBJECT_NAMES, PLACE_NAMES, WORDS
 
 from .conftest import (
     FOREIGN_NAME,
@@ -396,11 +396,13 @@ def test_the_help_names_the_whole_world() -> None:
         ("objects", OBJECT_NAMES),
         ("colours", COLOUR_NAMES),
         ("places", PLACE_NAMES),
+        ("words", (*(word.upper() for word in WORDS), *DIGITS)),
     ):
         found = re.search(rf'<p id="{name}"><b>\w+:</b>(.*?)\.\s*</p>', page, re.DOTALL)
         assert found
         assert [word.strip() for word in found[1].split(",")] == list(words)
-    assert f"{len(OBJECT_NAMES)}\n" in page and f"{len(COLOUR_NAMES)} background colours" in page
+    assert f"of {len(OBJECT_NAMES)}\n" in page
+    assert f"knows {len(OBJECT_NAMES)} objects" in (CLIENT / "main.js").read_text()
 
 
 def test_nothing_comes_from_elsewhere() -> None:

@@ -8,8 +8,6 @@ nothing: a run can be made shorter or longer while it goes on.
 """
 
 import argparse
-import json
-import time
 from pathlib import Path
 
 import torch
@@ -19,6 +17,7 @@ from torch.utils.data import DataLoader
 from training.bank import Bank, load_stage
 from training.clips import ClipBatches, Phase
 from training.optimise import Optimisers
+from training.running import Run
 from training.scores import Scores, examine, held_out_batches
 from training.stage1 import Stage1
 from training.tower import HAS_AMX
@@ -60,7 +59,6 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=100, help="steps between tests")
     parser.add_argument("--seed", type=int, default=31)
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
     bank, unseen = Bank(args.bank), Bank(args.bank, held_out=True)
     model, stage0 = load_stage(args.tower)
@@ -69,54 +67,33 @@ def main() -> None:
     probes = nn.ModuleDict({n: m for n, m in stage.named_children() if n.startswith("probe")})
     optimisers = Optimisers([modules, probes], args.muon_rate, args.adam_rate)
     optimisers.adam.add_param_group({"params": [stage.core.image_newline]})
-    state_file = args.out / "state.pt"
-    spent, step = 0.0, 0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        stage.load_state_dict(state["stage"])
-        optimisers.load_state_dict(state["optimisers"])
-        spent, step = state["spent"], state["step"]
-    if spent >= args.minutes * 60:
+    run = Run(args.out, stage, optimisers, args.minutes)
+    if run.over:
         return
     tests = held_out_batches(unseen, ((12, 8), (60, 6), (240, 2)))
-    maker = ClipBatches(
-        bank.takes, phase_at(spent / 60 / args.minutes), args.tokens, args.seed + step
-    )
+    maker = ClipBatches(bank.takes, phase_at(run.done), args.tokens, args.seed + run.step)
     batches = iter(DataLoader(maker, batch_size=None, num_workers=1, prefetch_factor=4))
-    log = (args.out / "log.jsonl").open("a")
-    clock = time.process_time()
     scores = Scores()
-    while True:
+    while not run.over:
         clips = next(batches)
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
             loss, right, measures = stage(clips, bank[clips.frames])
         loss.backward()
-        now = time.process_time()
-        spent, clock = spent + now - clock, now
-        norm = optimisers.step(rate_at(spent / 60, args.minutes))
+        run.count()
+        norm = optimisers.step(rate_at(run.minutes, args.minutes))
         scores.add(right, clips.kinds)
-        step += 1
-        last = spent >= args.minutes * 60
-        if step % args.every == 0 or last:
-            row: dict[str, object] = {
-                "step": step, "minutes": round(spent / 60, 2), "longest": maker.phase.longest,
-                "loss": round(loss.item(), 4), "norm": round(norm, 3),
-                "train": scores.overall(), "train_kinds": scores.table(),
-            }  # fmt: skip
-            row |= {k: round(v, 4) for k, v in measures.items()}
-            row |= examine(stage, unseen, tests, args.bf16)
-            print(json.dumps(row), file=log, flush=True)
-            print(row, flush=True)
+        if run.due(args.every):
+            run.note(
+                longest=maker.phase.longest, loss=loss.item(), norm=norm,
+                train=scores.overall(), train_kinds=scores.table(), **measures,
+                **examine(stage, unseen, tests, args.bf16),
+            )  # fmt: skip
             # What lags is asked more often.
             weights = [1.15 - value for value in scores.table().values()]
-            maker.turn_to(phase_at(spent / 60 / args.minutes), weights)
+            maker.turn_to(phase_at(run.done), weights)
             scores = Scores()
-        if step % 50 == 0 or last:
-            saved = {"stage": stage.state_dict(), "optimisers": optimisers.state_dict()}
-            torch.save(saved | {"spent": spent, "step": step}, state_file.with_suffix(".partial"))
-            state_file.with_suffix(".partial").replace(state_file)
-        if last:
-            break
+        if run.due(50):
+            run.save()
 
 
 if __name__ == "__main__":

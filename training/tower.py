@@ -10,8 +10,6 @@ it knows keep their embeddings, and what its tower says of plain pictures is tau
 """
 
 import argparse
-import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +23,7 @@ from transformers import AutoTokenizer, LlavaOnevisionForConditionalGeneration
 
 from training.checkpoint import PATCH, SIDE, build_model, build_tokenizer
 from training.optimise import Optimisers, warm_cosine
+from training.running import Run
 from training.sight import Look, cell_labels, picture
 from training.takes import Drawer
 from training.world import CELLS, GROUND_NAMES, OBJECT_NAMES, PLACE_NAMES, TEXTS
@@ -207,7 +206,6 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=21)
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
     model = begin(args.begin)
     core, stage = model.model, Stage0(model)
@@ -227,50 +225,31 @@ def main() -> None:
     )  # fmt: skip
     probes = nn.ModuleDict({n: m for n, m in stage.named_children() if n.startswith("probe")})
     optimisers = Optimisers([named, probes], args.muon_rate, args.adam_rate)
-    state_file = args.out / "state.pt"
-    spent, step = 0.0, 0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        stage.load_state_dict(state["stage"])
-        optimisers.load_state_dict(state["optimisers"])
-        spent, step = state["spent"], state["step"]
-    if spent >= args.minutes * 60:
+    run = Run(args.out, stage, optimisers, args.minutes)
+    if run.over:
         return
     test = next(iter(Frames(512, seed=10**6, held_out=True)))
-    loader = DataLoader(Frames(args.batch, args.seed + step), batch_size=None, num_workers=1)
+    loader = DataLoader(Frames(args.batch, args.seed + run.step), batch_size=None, num_workers=1)
     batches = iter(loader)
-    log = (args.out / "log.jsonl").open("a")
-    clock = time.process_time()
-    while True:
+    while not run.over:
         batch = next(batches)
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
             loss, measures = stage(batch, teacher)
         loss.backward()
-        now = time.process_time()
-        spent, clock = spent + now - clock, now
-        done = spent / (args.minutes * 60)
-        norm = optimisers.step(warm_cosine(done))
+        run.count()
+        norm = optimisers.step(warm_cosine(run.done))
         if known:
             with torch.no_grad():
                 core.language_model.embed_tokens.weight[:known] = known_rows
-        step += 1
-        last = done >= 1
-        if step % 50 == 0 or last:
+        if run.due(50):
             stage.eval()
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
                 _, held = stage(test)
             stage.train()
-            row = {"step": step, "minutes": spent / 60, "loss": loss.item(), "norm": norm}
-            row |= measures | {f"held_{k}": v for k, v in held.items()}
-            row = {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
-            print(json.dumps(row), file=log, flush=True)
-            print(row, flush=True)
-        if step % 50 == 0 or last:
-            state = {"stage": stage.state_dict(), "optimisers": optimisers.state_dict()}
-            torch.save(state | {"spent": spent, "step": step}, state_file.with_suffix(".partial"))
-            state_file.with_suffix(".partial").replace(state_file)
-        if last:
-            break
+            run.note(
+                loss=loss.item(), norm=norm, **measures, **{f"held_{k}": v for k, v in held.items()}
+            )
+            run.save()
 
 
 if __name__ == "__main__":

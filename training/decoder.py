@@ -27,8 +27,8 @@ PHASES = (
     (0, Phase(2, 10)),
     (0.03, Phase(4, 30, most_turns=2, blur=0.02, apart_share=0.2)),
     (0.12, Phase(6, 90, most_turns=3, blur=0.02, apart_share=0.3, forget_share=0.3)),
-    (0.3, Phase(8, 200, most_turns=5, blur=0.02, apart_share=0.4, forget_share=0.5)),
-    (0.55, Phase(12, 640, most_turns=6, blur=0.02, apart_share=0.4, forget_share=0.5)),
+    (0.3, Phase(2, 200, most_turns=4, blur=0.02, apart_share=0.4, forget_share=0.4)),
+    (0.75, Phase(2, 640, most_turns=6, blur=0.02, apart_share=0.4, forget_share=0.5)),
 )
 FALL = 0.125  # share of the CPU time in which the rates fall to nothing
 
@@ -89,7 +89,7 @@ def main() -> None:
                 **examine(stage, unseen, tests, args.bf16),
             )  # fmt: skip
             # What lags is asked more often.
-            weights = [1.15 - value for value in scores.table().values()]
+            weights = [(1.15 - value) ** 1.5 for value in scores.table().values()]
             maker.turn_to(phase_at(run.done), weights)
             scores = Scores()
         if run.due(50):

@@ -31,8 +31,8 @@ PHASES = (
     (0, Phase(2, 10)),
     (0.03, Phase(4, 30, most_turns=2, blur=0.02, apart_share=0.2)),
     (0.12, Phase(6, 90, most_turns=3, blur=0.02, apart_share=0.3, forget_share=0.3)),
-    (0.3, Phase(8, 200, most_turns=5, blur=0.02, apart_share=0.4, forget_share=0.5)),
-    (0.55, Phase(12, 640, most_turns=6, blur=0.02, apart_share=0.4, forget_share=0.5)),
+    (0.3, Phase(2, 200, most_turns=4, blur=0.02, apart_share=0.4, forget_share=0.4)),
+    (0.75, Phase(2, 640, most_turns=6, blur=0.02, apart_share=0.4, forget_share=0.5)),
 )
 FALL = 0.125  # share of the CPU time in which the rates fall to nothing
 
@@ -82,7 +82,9 @@ def main() -> None:
     if spent >= args.minutes * 60:
         return
     tests = held_out_batches(unseen, ((12, 8), (60, 6), (240, 2)))
-    maker = ClipBatches(bank.takes, phase_at(spent / 60 / args.minutes), args.tokens, args.seed + step)
+    maker = ClipBatches(
+        bank.takes, phase_at(spent / 60 / args.minutes), args.tokens, args.seed + step
+    )
     batches = iter(DataLoader(maker, batch_size=None, num_workers=1, prefetch_factor=4))
     log = (args.out / "log.jsonl").open("a")
     clock = time.process_time()
@@ -109,7 +111,7 @@ def main() -> None:
             print(json.dumps(row), file=log, flush=True)
             print(row, flush=True)
             # What lags is asked more often.
-            weights = [1.15 - value for value in scores.table().values()]
+            weights = [(1.15 - value) ** 1.5 for value in scores.table().values()]
             maker.turn_to(phase_at(spent / 60 / args.minutes), weights)
             scores = Scores()
         if step % 50 == 0 or last:

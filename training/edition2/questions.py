@@ -25,7 +25,7 @@ from training.edition2.world import (
 from training.world import NUMBERS
 
 ABSENT_SHARE: Final = 0.12  # of the questions that name an object which was not there
-DULL_SHARE: Final = 0.35  # of the questions whose answer is that there was nothing of the kind
+DULL_SHARE: Final = 0.05  # of the questions whose answer is that there was nothing of the kind
 DULL: Final = ("says nothing.", "seen no word.", "seen no number.", "did not move.")
 THIRDS: Final = ("at the beginning", "in the middle", "at the end")
 

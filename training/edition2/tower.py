@@ -2,7 +2,9 @@
 
 Every visual token answers for its own cell: with its object's word, with the word or digit that is
 written there, or with the ground's colour or "photo". Two small heads read place and ground from
-the tokens of things. It goes on from the first edition's weights.
+the tokens of things. It goes on from the first edition's weights, whose decoder shall understand
+the new tower from the first step on: the words that it knows keep their embeddings, and what the
+older tower says of plain pictures is taught along.
 
     python -m training.edition2.tower --begin models/lookback-mini --out runs/edition2/tower
 """
@@ -39,6 +41,7 @@ class Labelled(NamedTuple):
     pictures: Tensor
     cells: Tensor
     grounds: Tensor
+    plain: Tensor  # [n] whether an older tower knows all that is shown
 
 
 class Frames(IterableDataset[Labelled]):
@@ -51,7 +54,7 @@ class Frames(IterableDataset[Labelled]):
         rng = np.random.default_rng(self.seed)
         drawer = Drawer(rng, self.held_out)
         while True:
-            pictures, cells, grounds = [], [], []
+            pictures, cells, grounds, plain = [], [], [], []
             for _ in range(self.batch):
                 # Words are learned the slowest.
                 take = (drawer.speaks() if rng.random() < 0.2 else None) or drawer.draw()
@@ -62,9 +65,11 @@ class Frames(IterableDataset[Labelled]):
                 pictures.append(picture(sight, look, rng))
                 cells.append(cell_labels(sight))
                 grounds.append(sight.ground)
+                plain.append(take.plain)
             yield Labelled(
-                torch.from_numpy(np.stack(pictures)), torch.tensor(cells), torch.tensor(grounds)
-            )
+                torch.from_numpy(np.stack(pictures)), torch.tensor(cells), torch.tensor(grounds),
+                torch.tensor(plain),
+            )  # fmt: skip
 
 
 class Stage0(nn.Module):
@@ -101,7 +106,9 @@ class Stage0(nn.Module):
         target = torch.where((cells >= 0) & (cells < TEXT_LABEL), objects, target)
         return torch.where(cells >= TEXT_LABEL, texts, target)
 
-    def forward(self, batch: Labelled) -> tuple[Tensor, dict[str, float]]:
+    def forward(
+        self, batch: Labelled, teacher: "Stage0 | None" = None
+    ) -> tuple[Tensor, dict[str, float]]:
         features = self.features(batch.pictures).float()
         table = self.core.language_model.embed_tokens.weight
         scale = features.pow(2).mean(-1, keepdim=True).add(1e-6).sqrt()
@@ -121,6 +128,11 @@ class Stage0(nn.Module):
         # Visual tokens as large as word embeddings: neither drowns the other in the decoder.
         rms_words = table.detach().pow(2).mean().sqrt()
         loss = loss + 0.05 * (scale.log() - rms_words.log()).pow(2).mean()
+        if teacher is not None and bool(batch.plain.any()):
+            with torch.no_grad():
+                taught = teacher.features(batch.pictures[batch.plain]).float()
+            apart = (features[batch.plain] - taught).pow(2).mean() / taught.pow(2).mean()
+            loss = loss + apart
         with torch.no_grad():
             right = logits.argmax(-1) == target
             several = (batch.cells < TEXT_LABEL) & things
@@ -176,6 +188,11 @@ def main() -> None:
     torch.manual_seed(args.seed)
     model = begin(args.begin)
     core, stage = model.model, Stage0(model)
+    teacher, known = None, 0
+    if args.begin:
+        teacher = Stage0(begin(args.begin)).requires_grad_(False)
+        known = len(AutoTokenizer.from_pretrained(args.begin))
+        known_rows = teacher.core.language_model.embed_tokens.weight[:known].clone()
     if args.bf16:
         # Fused attention over 36 patches is slower in bfloat16 than its products one by one.
         core.vision_tower.config._attn_implementation = "eager"
@@ -204,12 +221,15 @@ def main() -> None:
     while True:
         batch = next(batches)
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
-            loss, measures = stage(batch)
+            loss, measures = stage(batch, teacher)
         loss.backward()
         now = time.process_time()
         spent, clock = spent + now - clock, now
         done = spent / (args.minutes * 60)
         norm = optimisers.step(warm_cosine(done))
+        if known:
+            with torch.no_grad():
+                core.language_model.embed_tokens.weight[:known] = known_rows
         step += 1
         last = done >= 1
         if step % 50 == 0 or last:

@@ -25,7 +25,7 @@ STREAM = [
 
 def answers(kind: str, sights: list[Sight], topic: int = -1) -> set[str]:
     asker = Asker(Chronicle(sights), np.random.default_rng(0))
-    asked = [asker.ask(kind, topic) for _ in range(300)]
+    asked = [asker.ask(kind, topic) for _ in range(2000)]
     return {e.answer for e in asked if e is not None and not e.absent}
 
 

@@ -31,13 +31,10 @@ __all__ = [
     "Answer",
     "Frame",
     "FrameError",
-    "MemoryView",
     "Moment",
     "QuestionError",
-    "Sampling",
     "Session",
     "SessionBusy",
-    "Turn",
 ]
 
 

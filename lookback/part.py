@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from broker.embedded import dies_with
@@ -39,6 +40,7 @@ class Part:
         self._environment = {**os.environ, **environment}
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
+        self._starting = asyncio.Lock()
         self._stopping = False
 
     @property
@@ -55,13 +57,14 @@ class Part:
         wait = FIRST_WAIT_SECONDS
         while not self._stopping:
             began = time.monotonic()
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                preexec_fn=dies_with(os.getpid()),
-            )
+            async with self._starting:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                    preexec_fn=dies_with(os.getpid()),
+                )
             status = await self._process.wait()
             if self._stopping:
                 return
@@ -76,7 +79,8 @@ class Part:
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL where that does not help within STOP_SECONDS."""
         self._stopping = True
-        process = self._process
+        async with self._starting:  # a process runs some time before it is known here
+            process = self._process
         if process is None or process.returncode is not None:
             return
         process.terminate()
@@ -84,7 +88,8 @@ class Part:
             await asyncio.wait_for(process.wait(), STOP_SECONDS)
         except TimeoutError:
             self._say(f"The {self.name} does not stop; killing it.")
-            process.kill()
+            with suppress(ProcessLookupError):  # it ended after all
+                process.kill()
             await process.wait()
 
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 from typing import Final
 
-from model_worker.families.base import FamilyAdapter, Turn
+from model_worker.families.base import FamilyAdapter
+from model_worker.families.template import Turn
 
 _SIZE: Final = 16  # bytes of the hash
 _PROBES: Final[tuple[tuple[list[Turn], str, str], ...]] = (

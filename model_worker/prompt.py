@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model_worker.families.base import Around, FamilyAdapter, Grid, Turn
+from model_worker.families.base import Around, FamilyAdapter, Grid
+from model_worker.families.template import Turn
 from model_worker.timeline import Timeline
 from model_worker.watch import Seen
 

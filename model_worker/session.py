@@ -13,7 +13,8 @@ import torch
 from model_worker.answer import Answer
 from model_worker.compressor import Compressor
 from model_worker.decoding import Sampling
-from model_worker.families.base import FamilyAdapter, Grid, Turn
+from model_worker.families.base import FamilyAdapter, Grid
+from model_worker.families.template import Turn
 from model_worker.frame import Frame, FrameError, check_frame
 from model_worker.memory.cache import BoundedCache, CacheShape
 from model_worker.memory.description import MemoryDescription, describe
@@ -30,13 +31,10 @@ __all__ = [
     "Answer",
     "Frame",
     "FrameError",
-    "MemoryView",
     "Moment",
     "QuestionError",
-    "Sampling",
     "Session",
     "SessionBusy",
-    "Turn",
 ]
 
 

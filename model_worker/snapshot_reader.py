@@ -13,7 +13,8 @@ from itertools import pairwise
 import numpy as np
 from torch import Tensor
 
-from model_worker.families.base import FamilyAdapter, Grid, Turn
+from model_worker.families.base import FamilyAdapter, Grid
+from model_worker.families.template import Turn
 from model_worker.memory import codec, tracking
 from model_worker.memory.cache import BoundedCache, CacheShape
 from model_worker.memory.container import ChunkReader, SnapshotError

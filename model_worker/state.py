@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from model_worker.families.base import Grid, Turn
+from model_worker.families.base import Grid
+from model_worker.families.template import Turn
 from model_worker.memory.policies.base import CompressionPolicy
 from model_worker.timeline import TimelineState
 from model_worker.watch import Seen

@@ -18,7 +18,7 @@ export { FramesSender } from "./frames.js";
 export { captureWishes } from "./sending.js";
 export { Session } from "./session.js";
 
-/** @typedef {import("./session.js").AskOptions} AskOptions */
+/** @typedef {import("./question.js").AskOptions} AskOptions */
 /** @typedef {import("./session.js").SessionToken} SessionToken */
 /** @typedef {import("./client.js").ClientOptions} ClientOptions */
 /** @typedef {import("./client.js").Ready} Ready */

@@ -3,10 +3,11 @@
  * made again where it breaks, and what was said in the meantime is heard then.
  */
 
-import { ASKED, Answers } from "./answers.js";
+import { Answers } from "./answers.js";
 import { Camera } from "./camera.js";
 import { ApiError, ConnectionFailed, LookbackError, SessionClosed, Unreachable } from "./errors.js";
 import { FramesSender } from "./frames.js";
+import { dataUrl, itemEvent, responseEvent } from "./question.js";
 import { Realtime } from "./realtime.js";
 
 /** @typedef {import("./answer.js").Answer} Answer */
@@ -15,18 +16,7 @@ import { Realtime } from "./realtime.js";
 /** @typedef {import("./events.js").ServerEvent} ServerEvent */
 /** @typedef {import("./events.js").SessionDescription} SessionDescription */
 /** @typedef {import("./http.js").Http} Http */
-
-/**
- * @typedef {object} AskOptions
- * @property {AbortSignal} [signal] Stops the answer; `for await` then throws its reason.
- * @property {(Blob | string)[]} [pictures] Seen at the moment of the question: files, or data URLs.
- * @property {number} [maxOutputTokens]
- * @property {number} [temperature] 0: always the likeliest token.
- * @property {number} [topP]
- * @property {number} [seed]
- * @property {string[]} [stop] The answer ends before the first of these.
- * @property {Record<string, string>} [metadata] Comes back with the response.
- */
+/** @typedef {import("./question.js").AskOptions} AskOptions */
 
 /**
  * @typedef {object} SessionToken
@@ -47,18 +37,6 @@ import { Realtime } from "./realtime.js";
  */
 
 const ANSWER_LIMIT = 10_000; // milliseconds without a word after a broken connection
-
-/**
- * @param {Blob | string} picture
- * @returns {Promise<string>} A data URL.
- */
-async function dataUrl(picture) {
-  if (typeof picture === "string") return picture;
-  const bytes = new Uint8Array(await picture.arrayBuffer());
-  let letters = "";
-  for (const byte of bytes) letters += String.fromCharCode(byte);
-  return `data:${picture.type || "image/jpeg"};base64,${btoa(letters)}`;
-}
 
 export class Session {
   #http;
@@ -288,20 +266,9 @@ export class Session {
    * @param {AskOptions} options
    * @returns {string[]} The ids of the events sent: an error about the question names one of them.
    */
-  #send(question, urls, { maxOutputTokens, temperature, topP, seed, stop, metadata }) {
-    const images = urls.map((image_url) => ({ type: "input_image", image_url }));
-    const content = [...images, { type: "input_text", text: question }];
-    const item = { type: "message", role: "user", content };
-    const asked = this.send({ type: "conversation.item.create", item });
-    const response = {
-      max_output_tokens: maxOutputTokens,
-      temperature,
-      top_p: topP,
-      seed,
-      stop,
-      metadata: { ...metadata, [ASKED]: asked },
-    };
-    return [asked, this.send({ type: "response.create", response })];
+  #send(question, urls, options) {
+    const asked = this.send(itemEvent(question, urls));
+    return [asked, this.send(responseEvent(asked, options))];
   }
 
   /** @param {string} response */

@@ -15,15 +15,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jinja2 import TemplateError
 from numpy.typing import NDArray
 from torch import Tensor
 
 from model_worker.checkpoint import Checkpoint, ModelError
 from model_worker.families.kernels import quicken
+from model_worker.families.template import ChatTemplate, Turn
 from model_worker.memory.packed import ATTENTION, PackedCache
-
-_NO_SYSTEM = "the chat template of this model has no place for instructions: leave them out"
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,6 @@ class Around:
     after: list[int]
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One question and its answer."""
-
-    question: str
-    answer: str
-
-
 class FamilyAdapter(ABC):
     """One loaded checkpoint of a family. Frames are grouped in *units* of `frames_per_unit`."""
 
@@ -69,7 +59,7 @@ class FamilyAdapter(ABC):
         self.model: Any = checkpoint.model
         self.config: Any = checkpoint.model.config
         self.tokenizer: Any = checkpoint.tokenizer
-        self._template = checkpoint.chat_template
+        self._template = ChatTemplate(checkpoint.tokenizer, checkpoint.chat_template)
         self._preprocessing = checkpoint.preprocessing
         self.measured = checkpoint.measured
         self.identity = checkpoint.identity
@@ -94,11 +84,6 @@ class FamilyAdapter(ABC):
             getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         )
         self.longest_position: int = text.max_position_embeddings
-        self._special_texts = sorted(
-            {*self.tokenizer.all_special_tokens, *self.tokenizer.get_added_vocab()},
-            key=len,
-            reverse=True,
-        )
 
     # -- frames ---------------------------------------------------------------------------------
 
@@ -292,10 +277,8 @@ class FamilyAdapter(ABC):
         return frozenset(found)
 
     def uncontrolled(self, text: str) -> str:
-        """Text without the tokenizer's control tokens, so that what is said stays what is said."""
-        for special in self._special_texts:
-            text = text.replace(special, " ")
-        return text
+        """See `ChatTemplate.uncontrolled`."""
+        return self._template.uncontrolled(text)
 
     def conversation(
         self, turns: list[Turn], question: str, instructions: str = ""
@@ -306,7 +289,7 @@ class FamilyAdapter(ABC):
         where the chat template has no single place for a video, and ValueError where it has none
         for instructions.
         """
-        text = self._render(turns, question, instructions)
+        text = self._template.render(turns, question, instructions)
         begun = text.startswith(self.tokenizer.bos_token or "\0")
         special = self.adds_special_tokens and not begun
         ids: list[int] = self.tokenizer(text, add_special_tokens=special).input_ids
@@ -314,33 +297,6 @@ class FamilyAdapter(ABC):
         check_places(ids.count(video))
         place = ids.index(video)
         return ids[:place], ids[place + 1 :]
-
-    def _render(self, turns: list[Turn], question: str, instructions: str) -> str:
-        """The conversation in the words of the chat template."""
-        messages: list[dict[str, Any]] = []
-        for turn in turns:
-            messages += [_said("user", turn.question), _said("assistant", turn.answer)]
-        messages.append(_said("user", question))
-        messages[0]["content"].insert(0, {"type": "video"})
-        instructions = self.uncontrolled(instructions).strip()
-        if not instructions:
-            return self._apply_template(messages)
-        try:
-            text = self._apply_template([_said("system", instructions), *messages])
-        except TemplateError as error:
-            raise ValueError(f"{_NO_SYSTEM} ({error})") from error
-        if instructions not in text:
-            raise ValueError(_NO_SYSTEM)
-        return text
-
-    def _apply_template(self, messages: list[dict[str, Any]]) -> str:
-        text: str = self.tokenizer.apply_chat_template(
-            messages,
-            chat_template=self._template,
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-        return text
 
 
 def check_places(found: int) -> None:
@@ -350,7 +306,3 @@ def check_places(found: int) -> None:
             f"the chat template gives {found} video tokens for one video; it must "
             "render {'type': 'video'} as exactly one video token"
         )
-
-
-def _said(role: str, text: str) -> dict[str, Any]:
-    return {"role": role, "content": [{"type": "text", "text": text}]}

@@ -9,7 +9,8 @@ from abc import abstractmethod
 from functools import cached_property
 
 from model_worker.checkpoint import Checkpoint
-from model_worker.families.base import Around, FamilyAdapter, Turn, check_places
+from model_worker.families.base import Around, FamilyAdapter, check_places
+from model_worker.families.template import Turn
 
 # Three years of seconds, or of frames at one a second. Where clocks and counters stand still, so
 # that the words around a unit have a greatest length.
@@ -27,8 +28,7 @@ class Interleaved(FamilyAdapter):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__(checkpoint)
-        specials = {*self._special_texts, self.video_text}
-        self._special_texts = sorted(specials, key=len, reverse=True)
+        self._template.keep(self.video_text)
 
     @property
     @abstractmethod
@@ -59,7 +59,7 @@ class Interleaved(FamilyAdapter):
     ) -> tuple[list[int], list[int]]:
         """See `FamilyAdapter.conversation`. The opening belongs to the first half, the ending to
         the second."""
-        halves = self._render(turns, question, instructions).split(self.video_text)
+        halves = self._template.render(turns, question, instructions).split(self.video_text)
         check_places(len(halves) - 1)
         return self._ids(halves[0] + self.opening), self._ids(self.ending + halves[1])
 

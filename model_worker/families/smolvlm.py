@@ -35,7 +35,7 @@ class SmolVLM(FixedGrid, Interleaved):
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__(checkpoint)
         # Its processor uses this template wherever there is a video, whatever the checkpoint has.
-        self._template = DEFAULT_CHAT_TEMPLATE
+        self._template.source = DEFAULT_CHAT_TEMPLATE
         vision = self.config.vision_config
         side = _edge(self._preprocessing, "max_image_size") or vision.image_size
         shuffled = side // vision.patch_size // self.config.scale_factor

@@ -218,11 +218,11 @@ def test_instructions_that_cannot_be_are_refused(
     with pytest.raises(ValueError, match="shorten them"):
         llava.open_session(instructions="long " * 500)
     template = "{% for m in messages if m['role'] != 'system' %}<|video_pad|>{% endfor %}"
-    monkeypatch.setattr(llava.adapter, "_template", template)
+    monkeypatch.setattr(llava.adapter._template, "source", template)
     with pytest.raises(ValueError, match="leave them out"):
         llava.open_session(instructions="Be brief.")
     refuses = "{{ raise_exception('System role not supported') }}"
-    monkeypatch.setattr(llava.adapter, "_template", refuses)
+    monkeypatch.setattr(llava.adapter._template, "source", refuses)
     with pytest.raises(ValueError, match=r"leave them out .*not supported"):
         llava.open_session(instructions="Be brief.")
 

@@ -20,6 +20,10 @@ from model_worker.memory.container import SnapshotError
 def client() -> Iterator[Any]:
     with EmbeddedBroker() as broker, connect(broker.url) as made:
         yield made
+        # Who has the last piece is ahead of the thread that sent it.
+        for thread in threading.enumerate():
+            if thread.name == "export":
+                thread.join(20)
 
 
 def taken(client: Any, channel: str) -> Piece:

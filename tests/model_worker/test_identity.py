@@ -20,7 +20,7 @@ def test_families_differ_and_stay_the_same(
 def test_words_of_the_template_count(llava: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     before = identify_template(llava.adapter)
     template = llava.adapter.tokenizer.chat_template
-    monkeypatch.setattr(llava.adapter, "_template", template + "{# a remark #}")
+    monkeypatch.setattr(llava.adapter._template, "source", template + "{# a remark #}")
     assert identify_template(llava.adapter) == before
-    monkeypatch.setattr(llava.adapter, "_template", template.replace("assistant", "oracle"))
+    monkeypatch.setattr(llava.adapter._template, "source", template.replace("assistant", "oracle"))
     assert identify_template(llava.adapter) != before

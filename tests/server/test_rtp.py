@@ -13,64 +13,22 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
-from server.replies import RtpPort, RtpState
 from server.rtp import RtpCamera
 from server.rtp_decoder import Decoder
 from server.udp import PortRange
 from tests.server.ports import free_range
+from tests.server.rtp_owner import HTTP, Rtp
 from tests.server.rtp_stream import Sender, endless, stream
 
 STALL, RETURN = 0.8, 2.0
-HTTP = httpx.Client()
 
 
 @pytest.fixture
 def url(serve: Callable[..., str]) -> str:
     return serve(fps=15, keep_every_seconds=0, stall_seconds=STALL, return_seconds=RETURN)
-
-
-class Rtp:
-    """An RTP camera of a session, as its owner sees it."""
-
-    def __init__(self, url: str, session: str, **wanted: Any) -> None:
-        self.session = session
-        self._at = f"{url}/v1/sessions/{session}"
-        reply = HTTP.post(f"{self._at}/rtp", json=wanted)
-        assert reply.status_code == 201, reply.text
-        self.described = msgspec.convert(reply.json(), RtpPort)
-        self.port = self.described.port
-        assert reply.headers["Location"] == f"/v1/sessions/{session}/rtp/{self.described.id}"
-
-    def close(self) -> int:
-        return HTTP.delete(f"{self._at}/rtp/{self.described.id}").status_code
-
-    def close_session(self) -> int:
-        return HTTP.delete(self._at).status_code
-
-    def state(self) -> RtpState:
-        reply = HTTP.get(f"{self._at}/rtp/{self.described.id}")
-        assert reply.status_code == 200, reply.text
-        return msgspec.convert(reply.json(), RtpState)
-
-    def camera(self) -> dict[str, Any]:
-        reply = HTTP.get(self._at)
-        assert reply.status_code == 200, reply.text
-        camera: dict[str, Any] = reply.json()["camera"]
-        return camera
-
-    async def until(self, state: str, words: str = "", seconds: float = 20) -> dict[str, Any]:
-        """The camera, once it is so."""
-        deadline = time.monotonic() + seconds
-        while True:
-            camera = await asyncio.to_thread(self.camera)
-            if camera["state"] == state and words in camera["message"]:
-                return camera
-            assert time.monotonic() < deadline, camera
-            await asyncio.sleep(0.03)
 
 
 def _free(port: int) -> bool:

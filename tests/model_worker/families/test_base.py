@@ -5,7 +5,7 @@ import pytest
 from model_worker.checkpoint import ModelError
 from model_worker.engine import Engine
 from model_worker.families import find_family
-from model_worker.families.base import Turn
+from model_worker.families.template import Turn
 
 FAMILIES = ["llava_onevision", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "llava_next_video", "internvl"]
 
@@ -31,7 +31,7 @@ def test_a_conversation_is_the_chat_template_around_the_video(
 def test_a_template_without_a_place_for_a_video_is_refused(
     llava: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llava.adapter, "_template", "{{ messages[0]['role'] }}")
+    monkeypatch.setattr(llava.adapter._template, "source", "{{ messages[0]['role'] }}")
     with pytest.raises(ModelError, match="0 video tokens"):
         llava.adapter.conversation([], "what?")
 

@@ -40,7 +40,7 @@ def main() -> None:
     minutes = [r["minutes"] for r in rows]
     for kind in KINDS:
         shares = [100 * r[f"held_{args.frames}_kinds"][kind] for r in rows]
-        right.plot(minutes, shares, "-" if kind in OLD_KINDS else "--", label=kind, lw=0.9)
+        right.plot(minutes, shares, "-" if kind in OLD_KINDS else "--", lw=0.6, alpha=0.35)
     for which, style in (("old", "k-"), ("new", "k--")):
         shares = [100 * r[f"held_{args.frames}_{which}"] for r in rows]
         right.plot(minutes, shares, style, label=f"all {which} kinds", lw=2.4)

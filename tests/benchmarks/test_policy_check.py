@@ -44,7 +44,9 @@ def test_the_same_memory_does_not_depart_and_a_shorter_one_does() -> None:
     shorter = engine.open_session(budget_tokens=64, policy="recency")
     for session in (full, same, shorter):
         session.watch_many(frames, [float(i) for i in range(20)])
-    equal, other = departures(engine.adapter, full, [same, shorter], "What do you see?", 6)
+    equal, other = departures(
+        engine.adapter, full, [same, shorter], "What was the first thing you saw?", 6
+    )
     assert equal.kl < 1e-6
     assert equal.agreement == 1
     assert other.kl > 1e-4

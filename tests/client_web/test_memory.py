@@ -227,7 +227,8 @@ def test_a_long_memory_fits_a_small_phone_in_the_dark(browser: Browser, service:
 
 
 def test_a_real_memory_forgets_before_ones_eyes(browser: Browser) -> None:
-    quick = {"LOOKBACK_FPS": "5", "LOOKBACK_KEEP_EVERY_SECONDS": "0"}
+    # `novelty` would keep the first frame whole: nothing like it had been there.
+    quick = {"LOOKBACK_FPS": "5", "LOOKBACK_KEEP_EVERY_SECONDS": "0", "LOOKBACK_POLICY": "tar"}
     command = ("serve", "--port", "0", "--budget", "72")
     with lookback(*command, says=r"ready: (http\S+)", **quick) as service:
         person = Visit(browser.open(), service.url)

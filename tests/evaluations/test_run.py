@@ -171,7 +171,7 @@ def test_results_of_another_budget_and_changed_questions_are_refused(
     evaluate(engine, "egoschema", folder, out, budget_tokens=54)
     with pytest.raises(EvalError, match="--budget 54"):
         evaluate(engine, "egoschema", folder, out, budget_tokens=63)
-    with pytest.raises(EvalError, match="--policy tar"):
+    with pytest.raises(EvalError, match="--policy novelty"):
         evaluate(engine, "egoschema", folder, out, budget_tokens=54, policy="recency")
     rows = json.loads((folder / "questions.json").read_text())
     for row in rows:

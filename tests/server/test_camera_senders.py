@@ -105,7 +105,7 @@ async def test_what_a_still_camera_shows_stays_the_present(
     assert times == sorted(set(times)) and max(np.diff(times)) < 2.5
     [last] = [grey for at, grey in track.shown if at < stilled][-1:]
     still = [frame for frame in frames if stilled + 1.5 < frame.captured_at < stilled + 6]
-    assert len(still) >= 3  # the newest frame, though its time had not come when it did
+    assert len(still) >= 2  # the newest frame, though its time had not come when it did
     assert all(abs(_grey(frame) - last) < 4 for frame in still)
 
 

@@ -50,8 +50,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=320.0, help="of CPU time")
     parser.add_argument("--tokens", type=int, default=7000, help="per batch, all clips together")
-    parser.add_argument("--muon-rate", type=float, default=1.2e-3)
-    parser.add_argument("--adam-rate", type=float, default=5e-4)
+    parser.add_argument("--muon-rate", type=float, default=9e-4)
+    parser.add_argument("--adam-rate", type=float, default=4e-4)
     parser.add_argument(
         "--bf16", action=argparse.BooleanOptionalAction, default=HAS_AMX,
         help="twice as fast where the CPU has AMX, which is the default there",

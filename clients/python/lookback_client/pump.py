@@ -117,6 +117,7 @@ class ThreadPump(Pump):
                 await asyncio.wait_for(self._finished.wait(), _CLOSE_SECONDS)
             except TimeoutError:
                 return  # it hangs in a read; the thread ends with it
+            self._thread.join()  # that was its last line
 
     # In the thread.
 

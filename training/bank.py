@@ -17,9 +17,10 @@ from transformers import LlavaOnevisionForConditionalGeneration
 
 from training.checkpoint import SIDE, build_model, build_tokenizer
 from training.render import Picture, through_codec
+from training.running import HAS_AMX
 from training.sight import Look, Sight, Thing, picture
 from training.takes import Drawer, Take
-from training.tower import HAS_AMX, Stage0
+from training.tower import Stage0
 
 VARIANTS_PLAIN, VARIANTS = 5, 3
 

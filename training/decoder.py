@@ -7,7 +7,6 @@ nothing: a run can be made shorter or longer while it goes on.
     python -m training.decoder --bank runs/bank.pt --tower runs/tower/state.pt --out runs/decoder
 """
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -17,10 +16,9 @@ from torch.utils.data import DataLoader
 from training.bank import Bank, load_stage
 from training.clips import ClipBatches, Phase
 from training.optimise import Optimisers
-from training.running import Run
+from training.running import Run, options
 from training.scores import Scores, examine, held_out_batches
 from training.stage1 import Stage1
-from training.tower import HAS_AMX
 
 # Share of the CPU time after which each phase begins.
 PHASES = (
@@ -44,20 +42,11 @@ def rate_at(spent: float, minutes: float, warm: float = 2.0) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__, minutes=320.0, muon_rate=9e-4, adam_rate=4e-4, seed=31)
     parser.add_argument("--bank", type=Path, required=True)
     parser.add_argument("--tower", type=Path, required=True, help="its state")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=320.0, help="of CPU time")
     parser.add_argument("--tokens", type=int, default=7000, help="per batch, all clips together")
-    parser.add_argument("--muon-rate", type=float, default=9e-4)
-    parser.add_argument("--adam-rate", type=float, default=4e-4)
-    parser.add_argument(
-        "--bf16", action=argparse.BooleanOptionalAction, default=HAS_AMX,
-        help="twice as fast where the CPU has AMX, which is the default there",
-    )  # fmt: skip
     parser.add_argument("--every", type=int, default=100, help="steps between tests")
-    parser.add_argument("--seed", type=int, default=31)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     bank, unseen = Bank(args.bank), Bank(args.bank, held_out=True)

@@ -1,13 +1,34 @@
 """A run of one stage: its CPU time, its checkpoint, its log. It goes on where it was stopped."""
 
+import argparse
 import json
 import time
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import nn
 
 from training.optimise import Optimisers
+
+HAS_AMX: Final[bool] = torch.cpu._is_amx_tile_supported()
+
+
+def options(
+    about: str | None, minutes: float, muon_rate: float, adam_rate: float, seed: int
+) -> argparse.ArgumentParser:
+    """What both stages can be told, with their defaults."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=minutes, help="of CPU time")
+    parser.add_argument("--muon-rate", type=float, default=muon_rate)
+    parser.add_argument("--adam-rate", type=float, default=adam_rate)
+    parser.add_argument(
+        "--bf16", action=argparse.BooleanOptionalAction, default=HAS_AMX,
+        help="twice as fast where the CPU has AMX, which is the default there",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=seed)
+    return parser
 
 
 class Run:

@@ -58,17 +58,28 @@ def sprite(obj: int, style: int) -> Sprite:
 
 
 @cache
-def photo(number: int) -> Picture:
+def photographs(held_out: bool) -> tuple[Path, ...]:
+    """Those to learn from, or those for evaluation alone."""
+    known = len(CREDITS) - HELD_OUT_PHOTOS
+    named = CREDITS[known:] if held_out else CREDITS[:known]
+    files = [_fetched(MATERIAL / "photos" / name) for name, *_ in named]
+    if not held_out:
+        files += sorted(_fetched(MATERIAL / "landscapes").iterdir())
+    return tuple(files)
+
+
+@cache
+def _photo(path: Path) -> Picture:
     """A photograph, its longer side at most 1,200 pixels: [height, width, RGB]."""
-    path = _fetched(MATERIAL / "photos" / CREDITS[number][0])
     picture = Image.open(path).convert("RGB")
     picture.thumbnail((1200, 1200))
     return np.asarray(picture)
 
 
-def _part(side: int, rng: np.random.Generator, number: int) -> NDArray[np.float32]:
+def _part(side: int, rng: np.random.Generator, held_out: bool) -> NDArray[np.float32]:
     """A random square of a photograph, shrunk to `side`, turned or mirrored at random."""
-    whole = photo(number)
+    files = photographs(held_out)
+    whole = _photo(files[int(rng.integers(len(files)))])
     height, width = whole.shape[:2]
     size = int(rng.uniform(0.25, 0.95) * min(height, width))
     y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
@@ -81,15 +92,13 @@ def _part(side: int, rng: np.random.Generator, number: int) -> NDArray[np.float3
 
 
 def photo_ground(side: int, rng: np.random.Generator, held_out: bool) -> NDArray[np.float32]:
-    """A random part of a photograph: [side, side, RGB] in 0..255. There are few photographs to
-    learn from, so these also change in tint and are laid over one another; those for evaluation
-    stay as they are."""
-    known = len(CREDITS) - HELD_OUT_PHOTOS
+    """A random part of a photograph: [side, side, RGB] in 0..255. Those to learn from also change
+    in tint and are laid over one another; those for evaluation stay as they are."""
+    part = _part(side, rng, held_out)
     if held_out:
-        return _part(side, rng, int(rng.integers(known, len(CREDITS)))).copy()
-    part = _part(side, rng, int(rng.integers(known)))
+        return part.copy()
     if rng.random() < 0.3:
-        part = part + rng.uniform(0.2, 0.5) * (_part(side, rng, int(rng.integers(known))) - part)
+        part = part + rng.uniform(0.2, 0.5) * (_part(side, rng, held_out) - part)
     tint = rng.uniform(0.7, 1.25) * rng.uniform(0.8, 1.2, 3)
     return np.ascontiguousarray(part * tint, dtype=np.float32)
 

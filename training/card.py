@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from training.material import CREDITS
+from training.material import CREDITS, LANDSCAPE_CREDITS
 from training.phrasings import OLD_KINDS, PHRASINGS, PRONOUNS
 from training.world import (
     AGE_NAMES,
@@ -80,7 +80,8 @@ first column is on plain streams: one large object at a time, on a ground of one
 How it was made, with the learning curve: [training/README.md](../../training/README.md).
 
 The pictures it learned from: Noto emoji (Apache-2.0), Twemoji (CC BY 4.0, Twitter, Inc. and other
-contributors), and photographs by {credits}. The weights are Apache-2.0.
+contributors), and photographs by {credits}, and others in the public domain. The weights are
+Apache-2.0.
 """
 
 
@@ -105,7 +106,7 @@ def card(accuracy: dict[str, Any], plain: dict[str, Any], longest: int) -> str:
     rows.append(f"| **all down to {OLD_KINDS[-1]}** | **{100 * plain['old']:.1f} %** | {old} | |")
     rows.append(f"| **the others** | | {new} | |")
     examples = [f"| {kind} | {_example(kind)} |" for kind in (*OLD_KINDS, *PHRASINGS)]
-    people = [f"{who} ({licence})" for _, who, licence in CREDITS]
+    people = [f"{who} ({licence})" for *_, who, licence in (*CREDITS, *LANDSCAPE_CREDITS)]
     return TEMPLATE.format(
         count=len(OBJECT_NAMES),
         objects=", ".join(OBJECT_NAMES),

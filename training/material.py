@@ -19,6 +19,8 @@ TWEMOJI: Final = "emoji-datasource-twitter@16.0.0"
 WALLPAPERS: Final = "lomiri-wallpapers-16.04"
 SAMPLES: Final = "scikit-learn==1.5.2"
 
+LANDSCAPES: Final = "endless-sky-data"
+
 # File, who took it, under which licence. The last three are for evaluation alone.
 CREDITS: Final = (
     ("aitzgorri_by_Aitzol_Berasategi.jpg", "Aitzol Berasategi", "CC BY 4.0"),
@@ -34,6 +36,16 @@ CREDITS: Final = (
     ("flower.jpg", "vultilion", "CC BY 2.0"),
 )
 HELD_OUT_PHOTOS: Final = 3
+
+# The landscapes' photographers; all others' are in the public domain. Space has objects in it.
+LANDSCAPE_CREDITS: Final = (
+    ("Berthold Werner", "CC BY-SA 3.0"), ("Myrabella", "CC BY-SA 3.0"),
+    ("Dmitry A. Mottl", "CC BY-SA 3.0"), ("Matthew Field", "CC BY-SA 3.0"),
+    ("Chris Pickel", "CC BY-SA 4.0"), ("Michael Wilso", "CC BY-SA 4.0"),
+    ("@harro.eu", "CC BY-SA 4.0"), ("@Iridium Ore", "CC BY-SA 4.0"),
+    ("Eric Denni", "CC BY-SA 4.0"), ("Michael Zahniser", "CC BY-SA 4.0"),
+)  # fmt: skip
+_SPACE: Final = ("earthrise", "nasa", "space", "station")
 
 
 def _run(folder: Path, *command: str) -> None:
@@ -66,12 +78,22 @@ def fetch_photos(work: Path, out: Path) -> None:
         shutil.copy(found[name], out / name)
 
 
+def fetch_landscapes(work: Path, out: Path) -> None:
+    """249 photographs of 720x360 pixels that a game shows, into `out`."""
+    _run(work, "apt-get", "download", "-qq", LANDSCAPES)
+    _run(work, "dpkg-deb", "-x", str(next(work.glob("endless-*.deb"))), "game")
+    for path in (work / "game").rglob("images/land/*.jpg"):
+        if not path.name.startswith(_SPACE):
+            shutil.copy(path, out)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    for name, fetch in (("twemoji", fetch_twemoji), ("photos", fetch_photos)):
-        done, work = args.out / name, args.out / "fetched" / name
+    parts = {"twemoji": fetch_twemoji, "photos": fetch_photos, "landscapes": fetch_landscapes}
+    for name, fetch in parts.items():
+        done, work = args.out / name, (args.out / "fetched" / name).resolve()
         if done.exists():
             continue
         shutil.rmtree(work, ignore_errors=True)

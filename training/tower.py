@@ -4,12 +4,11 @@ Every visual token answers for its own cell: with its object's word, with the wo
 written there, or with the ground's colour or "photo", all in the decoder's own (tied) word
 embeddings, so that answering later is a copy. Two small heads read place and ground from the
 tokens of things. Who begins with a checkpoint keeps its decoder's understanding: the words that
-it knows keep their embeddings, and what its tower says of plain pictures is taught along.
+it knows keep their embeddings, and where its tower is right, what it says is taught along.
 
     python -m training.tower --begin models/lookback-mini --out runs/tower
 """
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -23,13 +22,12 @@ from transformers import AutoTokenizer, LlavaOnevisionForConditionalGeneration
 
 from training.checkpoint import PATCH, SIDE, build_model, build_tokenizer
 from training.optimise import Optimisers, warm_cosine
-from training.running import Run
+from training.running import Run, options
 from training.sight import Look, cell_labels, picture
 from training.takes import Drawer
 from training.world import CELLS, GROUND_NAMES, OBJECT_NAMES, PLACE_NAMES, TEXTS
 
 TEXT_LABEL = 1000
-HAS_AMX: bool = torch.cpu._is_amx_tile_supported()
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
 
@@ -45,7 +43,6 @@ class Labelled(NamedTuple):
     pictures: Tensor
     cells: Tensor
     grounds: Tensor
-    plain: Tensor  # [n] whether an older tower knows all that is shown
 
 
 class Frames(IterableDataset[Labelled]):
@@ -58,7 +55,7 @@ class Frames(IterableDataset[Labelled]):
         rng = np.random.default_rng(self.seed)
         drawer = Drawer(rng, self.held_out)
         while True:
-            pictures, cells, grounds, plain = [], [], [], []
+            pictures, cells, grounds = [], [], []
             for _ in range(self.batch):
                 # Words are learned the slowest.
                 take = (drawer.speaks() if rng.random() < 0.2 else None) or drawer.draw()
@@ -69,11 +66,9 @@ class Frames(IterableDataset[Labelled]):
                 pictures.append(picture(sight, look, rng))
                 cells.append(cell_labels(sight))
                 grounds.append(sight.ground)
-                plain.append(take.plain)
             yield Labelled(
-                torch.from_numpy(np.stack(pictures)), torch.tensor(cells), torch.tensor(grounds),
-                torch.tensor(plain),
-            )  # fmt: skip
+                torch.from_numpy(np.stack(pictures)), torch.tensor(cells), torch.tensor(grounds)
+            )
 
 
 class Stage0(nn.Module):
@@ -132,10 +127,11 @@ class Stage0(nn.Module):
         # Visual tokens as large as word embeddings: neither drowns the other in the decoder.
         rms_words = table.detach().pow(2).mean().sqrt()
         loss = loss + 0.05 * (scale.log() - rms_words.log()).pow(2).mean()
-        if teacher is not None and bool(batch.plain.any()):
+        if teacher is not None:
             with torch.no_grad():
-                taught = teacher.features(batch.pictures[batch.plain]).float()
-            apart = (features[batch.plain] - taught).pow(2).mean() / taught.pow(2).mean()
+                taught = teacher.features(batch.pictures).float()
+                known = (taught @ table.T).argmax(-1) == target
+            apart = (features[known] - taught[known]).pow(2).mean() / taught.pow(2).mean()
             loss = loss + apart
         with torch.no_grad():
             right = logits.argmax(-1) == target
@@ -193,18 +189,9 @@ def begin(folder: Path | None) -> LlavaOnevisionForConditionalGeneration:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__, minutes=25.0, muon_rate=2e-3, adam_rate=1e-3, seed=21)
     parser.add_argument("--begin", type=Path, help="a checkpoint's folder; without it, untrained")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=25.0, help="of CPU time")
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--muon-rate", type=float, default=2e-3)
-    parser.add_argument("--adam-rate", type=float, default=1e-3)
-    parser.add_argument(
-        "--bf16", action=argparse.BooleanOptionalAction, default=HAS_AMX,
-        help="twice as fast where the CPU has AMX, which is the default there",
-    )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=21)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     model = begin(args.begin)

@@ -32,10 +32,10 @@ class Clips:
     targets: Tensor  # [B, K, L] the next token where it is part of an answer, else IGNORE
     kinds: Tensor  # [B, K, turns] index of the kind of each turn, -1 where there is none
     turns: Tensor  # [B, K, L] which turn a target belongs to
-    things: Tensor  # [N, 3] clip, frame and cell of every object that is shown
-    labels: Tensor  # [N, 4] of that object: labels.TOKEN_LABELS, else IGNORE
-    named: Tensor  # [M, 3] clip, conversation and token of every object that a question means
-    facts: Tensor  # [M, 8] of that object: labels.FACTS, else IGNORE
+    things: Tensor  # [N, 3] clip, frame and cell of every object and text that is shown
+    labels: Tensor  # [N, 5] of that object or text: labels.TOKEN_LABELS, else IGNORE
+    named: Tensor  # [M, 3] clip, conversation and token of all objects and texts of the questions
+    facts: Tensor  # [M, 10] of that object or text: labels.FACTS, else IGNORE
     keep: float  # share of the tokens that are never evicted
     anchors: Tensor  # [A, 3] as `things`: tokens that stay whatever happens
 
@@ -51,7 +51,7 @@ def _tokenizer():  # type: ignore[no-untyped-def]
 
 
 class Branch(NamedTuple):
-    """A conversation after the video. `named`: (token, object) of what a question means."""
+    """A conversation after the video. `named`: (token, object or text) of what a question means."""
 
     tokens: list[int]
     targets: list[int]
@@ -211,14 +211,19 @@ class ClipBatches(IterableDataset[Clips]):
 
 
 def anchored(chronicle: Chronicle, rng: np.random.Generator) -> list[int]:
-    """One or two tokens of every object at every place of every run, as indices into the
-    objects' tokens in order: what any policy worth its name keeps."""
+    """One or two tokens of every object at every place of every run, and of every text, as indices
+    into `token_labels`: what any policy worth its name keeps."""
     groups: dict[tuple[int, int], list[int]] = {}
-    index = 0
+    index, text, spoken = 0, -1, 0
     for sight, runs in zip(chronicle.sights, chronicle.current, strict=True):
         for thing, run in zip(sight.things, runs, strict=True):
             groups.setdefault((id(run), thing.place), []).append(index)
             index += 1
+        if sight.text >= 0:
+            spoken -= sight.text != text  # no id of a run is below nothing
+            groups.setdefault((spoken, sight.text_place), []).append(index)
+            index += 1
+        text = sight.text
     kept: list[int] = []
     for members in groups.values():
         # The first sight of a thing differs most from what was there before.

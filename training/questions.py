@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from training.chronicle import Chronicle, Run
+from training.labels import FIRST_TEXT
 from training.phrasings import PHRASINGS, PRONOUNS
 from training.world import (
     AGE_NAMES,
@@ -26,6 +27,7 @@ from training.world import (
 
 ABSENT_SHARE: Final = 0.12  # of the questions that name an object which was not there
 DULL_SHARE: Final = 0.05  # of the questions whose answer is that there was nothing of the kind
+TELLING_SHARE: Final = 0.6  # of the questions about moves and company: about what had any
 DULL: Final = ("says nothing.", "seen no word.", "seen no number.", "did not move.")
 THIRDS: Final = ("at the beginning", "in the middle", "at the end")
 
@@ -37,7 +39,7 @@ class Exchange:
     kind: str
     question: str
     answer: str
-    about: int = -1  # the object that the question is about
+    about: int = -1  # the object that the question is about, or labels.FIRST_TEXT + a text
     word: str = ""  # the word of the question that means it
     topic: int = -1  # the object that "it" means afterwards
     absent: bool = False
@@ -174,15 +176,19 @@ class Asker:
             which = "first" if "first" in form else "last"
             text = TEXTS[shown[0 if which == "first" else -1]]
             return Exchange(kind, _choose((form,), self.rng), f"The {which} {kind} was {text}.")
+        # Where nothing of the sort was shown, "no" is always right, and soon the only answer.
+        if not shown and self.rng.random() > DULL_SHARE:
+            return None
         choices = range(len(WORDS)) if is_word else range(len(WORDS), len(TEXTS))
         others = [text for text in choices if text not in shown]
         absent = not shown or self.rng.random() < 0.5
-        text = TEXTS[
-            (others if absent else shown)[self.rng.integers(len(others if absent else shown))]
-        ]
+        among: Sequence[int] = others if absent else shown
+        about = int(among[int(self.rng.integers(len(among)))])
+        name = TEXTS[about]
         lead = "No, I have not" if absent else "Yes, I have"
-        question = _choose((form,), self.rng, text)
-        return Exchange(kind, question, f"{lead} seen the {kind} {text}.", absent=absent)
+        question = _choose((form,), self.rng, name)
+        answer = f"{lead} seen the {kind} {name}."
+        return Exchange(kind, question, answer, FIRST_TEXT + about, name, absent=absent)
 
     def _happened(self, kind: str) -> Exchange | None:
         if not self.chronicle.events:
@@ -194,8 +200,20 @@ class Asker:
         answer = f"A {OBJECT_NAMES[event.obj]} {event.what}{way}."
         return self._put(kind, answer, event.obj)
 
+    def _telling(self, kind: str) -> list[Run]:
+        """The runs of what moved, or of what had company; for other kinds, all."""
+        runs = self.chronicle.runs
+        if kind == "moved":
+            return [run for run in runs if len(run.places) > 1]
+        return [run for run in runs if run.companions] if kind == "with" else runs
+
     def _of_object(self, kind: str) -> Exchange | None:
         runs = self.chronicle.runs
+        telling = self._telling(kind)
+        if not telling and self.rng.random() > DULL_SHARE:
+            return None
+        if telling and self.rng.random() < TELLING_SHARE:
+            runs = telling
         if not runs or self.rng.random() < ABSENT_SHARE:
             about = self._absentee()
             if about < 0:

@@ -21,7 +21,7 @@ PREFIX = 2  # <|im_start|> user
 VALUE_COST = 0.02
 RECENT = 4  # frames that are always whole
 SPREAD = 12  # frames over which evictions are spread
-TOKEN_WEIGHTS = {"before": 0.5, "start": 0.3, "count": 0.4, "shift": 0.3}
+TOKEN_WEIGHTS = {"before": 0.5, "start": 0.3, "count": 0.4, "shift": 0.3, "spoken": 0.3}
 FACT_WEIGHT = 0.3
 
 
@@ -29,8 +29,8 @@ def lifetimes(clips: Clips) -> Tensor:
     """The frame from which on each visual token is gone, or one that never comes: [B, 9 T].
 
     Training is as if the memory were bounded: a model that always saw everything leans on tokens
-    that will have been evicted. No policy is imitated: which tokens go is random, but objects' stay
-    twice as often, and a few of each stay whatever happens.
+    that will have been evicted. No policy is imitated: which tokens go is random, but those of
+    objects and texts stay twice as often, and a few of each stay whatever happens.
     """
     size, frames = clips.frames.shape
     shape = (size, frames, TOKENS_PER_FRAME)
@@ -142,7 +142,7 @@ class Stage1(nn.Module):
         return loss, wrong == 0, measures
 
     def _token_loss(self, clips: Clips, states: tuple[Tensor, ...]) -> Tensor:
-        """What object tokens know of their object."""
+        """What the tokens of objects and texts know of them."""
         clip, frame, cell = clips.things.unbind(1)
         at = PREFIX + frame * TOKENS_PER_FRAME + cell
         logits = self.probe_tokens(states[4][clip, at]).float()

@@ -93,14 +93,45 @@ def _part(side: int, rng: np.random.Generator, held_out: bool) -> NDArray[np.flo
 
 def photo_ground(side: int, rng: np.random.Generator, held_out: bool) -> NDArray[np.float32]:
     """A random part of a photograph: [side, side, RGB] in 0..255. Those to learn from also change
-    in tint and are laid over one another; those for evaluation stay as they are."""
+    in tint, contrast and colourfulness, swap their colours and are laid over and beside one
+    another, since most are landscapes; those for evaluation stay as they are."""
     part = _part(side, rng, held_out)
     if held_out:
         return part.copy()
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         part = part + rng.uniform(0.2, 0.5) * (_part(side, rng, held_out) - part)
+    if rng.random() < 0.4:
+        part = part.copy()
+        for _ in range(int(rng.integers(1, 5))):
+            cut = _shape(side, rng)
+            part[cut] = _coloured(_part(side, rng, held_out), rng)[cut]
     tint = rng.uniform(0.7, 1.25) * rng.uniform(0.8, 1.2, 3)
-    return np.ascontiguousarray(part * tint, dtype=np.float32)
+    return np.ascontiguousarray(_coloured(part, rng) * tint, dtype=np.float32)
+
+
+def _coloured(part: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """With other colours, half of the time."""
+    if rng.random() < 0.5:
+        return part
+    if rng.random() < 0.5:
+        part = part[..., rng.permutation(3)]
+    grey = part.mean(-1, keepdims=True)
+    level = grey.mean()
+    bright = level + rng.uniform(0.7, 1.6) * (grey - level)
+    vivid: NDArray[np.float32] = bright + rng.uniform(0.3, 3.5) * (part - grey)
+    return np.clip(vivid, 0, 255)
+
+
+def _shape(side: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """A random stripe or ellipse, turned: [side, side]."""
+    angle, (x0, y0) = rng.uniform(0, np.pi), rng.uniform(0, side, 2)
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    along = (x - x0) * np.cos(angle) + (y - y0) * np.sin(angle)
+    across = (y - y0) * np.cos(angle) - (x - x0) * np.sin(angle)
+    long, wide = rng.uniform(0.1, 0.8) * side, rng.uniform(0.05, 0.3) * side
+    if rng.random() < 0.5:
+        return np.asarray((np.abs(along) < long) & (np.abs(across) < wide))
+    return np.asarray((along / long) ** 2 + (across / wide) ** 2 < 1)
 
 
 @cache

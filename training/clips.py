@@ -33,7 +33,7 @@ class Clips:
     kinds: Tensor  # [B, K, turns] index of the kind of each turn, -1 where there is none
     turns: Tensor  # [B, K, L] which turn a target belongs to
     things: Tensor  # [N, 3] clip, frame and cell of every object and text that is shown
-    labels: Tensor  # [N, 5] of that object or text: labels.TOKEN_LABELS, else IGNORE
+    labels: Tensor  # [N, 6] of that object or text: labels.TOKEN_LABELS, else IGNORE
     named: Tensor  # [M, 3] clip, conversation and token of all objects and texts of the questions
     facts: Tensor  # [M, 10] of that object or text: labels.FACTS, else IGNORE
     keep: float  # share of the tokens that are never evicted

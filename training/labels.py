@@ -28,11 +28,14 @@ FIRST_TEXT: Final = len(OBJECT_NAMES)  # who asks about a text adds this to its 
 
 TOKEN_LABELS: Final = {
     "before": NOTHING + 1, "start": 3, "count": MOST_COUNTED + 1, "shift": NOT_MOVED + 1,
-    "spoken": NO_TEXT + 1,
+    "spoken": NO_TEXT + 1, "with": NOTHING + 1,
 }  # fmt: skip
 """Of a token, with the number of classes: the object that came before; whether it is a
-new (1) or a returning (2) object's first frame; different objects so far; the way it just moved;
-of a text's token: the text of its sort that came before."""
+new (1) or a returning (2) object's first frame; different objects so far; the way it moved last;
+of a text's token: the text of its sort that came before; the one object that was there with it."""
+
+COMMON: Final = {"shift": (NOT_MOVED, 0.1), "moved": (NOT_MOVED, 0.1), "with": (NOTHING, 0.2)}
+"""Classes that would drown the others, and their weights."""
 
 FACTS: Final = {
     "seen": 2, "place": len(PLACES), "ground": len(GROUND_NAMES), "before": NOTHING + 1,
@@ -79,6 +82,8 @@ def token_labels(chronicle: Chronicle) -> tuple[list[tuple[int, int]], list[list
     spoken = {True: NO_TEXT, False: NO_TEXT}  # words, digits: the last, and the one before that
     earlier = dict(spoken)
     text = -1
+    ways: dict[int, int] = {}
+    company: dict[int, set[int]] = {}  # up to the frame before: what comes later is not known yet
     shifts = {
         (event.frame, event.obj): event.way for event in chronicle.events if event.what == "moved"
     }
@@ -92,14 +97,22 @@ def token_labels(chronicle: Chronicle) -> tuple[list[tuple[int, int]], list[list
         for thing, run, start in zip(sight.things, runs, starts, strict=True):
             if id(run) not in before:
                 before[id(run)] = _or_ignore(chronicle.neighbour(run, -1), NOTHING)
-            shift = _or_ignore(shifts.get((frame, thing.obj), NOT_MOVED))
+            if (frame, thing.obj) in shifts:
+                ways[id(run)] = shifts[frame, thing.obj]
+            shift = _or_ignore(ways.get(id(run), NOT_MOVED))
+            others = company.setdefault(id(run), set())
+            single = run.begin < frame and len(others) < 2
+            beside = next(iter(others), NOTHING) if single else IGNORE
             at.append((frame, CELLS[thing.place]))
-            labels.append([before[id(run)], start, count, shift, IGNORE])
+            labels.append([before[id(run)], start, count, shift, IGNORE, beside])
+        here = {thing.obj for thing in sight.things}
+        for thing, run in zip(sight.things, runs, strict=True):
+            company[id(run)] |= here - {thing.obj}
         if sight.text >= 0:
             sort = sight.text < len(WORDS)
             if sight.text != text:
                 earlier[sort], spoken[sort] = spoken[sort], sight.text
             at.append((frame, CELLS[sight.text_place]))
-            labels.append([*[IGNORE] * (len(TOKEN_LABELS) - 1), earlier[sort]])
+            labels.append([IGNORE, IGNORE, IGNORE, IGNORE, earlier[sort], IGNORE])
         text = sight.text
     return at, labels

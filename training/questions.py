@@ -13,7 +13,6 @@ from training.world import (
     AGE_NAMES,
     CELLS,
     DIRECTIONS,
-    GRID,
     GROUND_NAMES,
     NOT_MOVED,
     NUMBERS,
@@ -61,11 +60,6 @@ def phrase(kind: str, rng: np.random.Generator, name: str = "") -> str:
     return _choose(PHRASINGS[kind], rng, name)
 
 
-def by_columns(cell: int) -> tuple[int, int]:
-    """Objects are named from left to right, and from top to bottom within a column."""
-    return cell % GRID, cell // GRID
-
-
 class Asker:
     """Asks about one chronicle."""
 
@@ -97,7 +91,8 @@ class Asker:
 
     def _sight(self, kind: str) -> Exchange | None:
         sight = self.chronicle.last
-        ordered = sorted(sight.things, key=lambda thing: by_columns(CELLS[thing.place]))
+        # As one reads, which is the order of the tokens, too.
+        ordered = sorted(sight.things, key=lambda thing: CELLS[thing.place])
         objects = [thing.obj for thing in ordered]
         if (kind == "scene") != (len(objects) > 1 or (not objects and sight.text >= 0)):
             return None

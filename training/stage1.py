@@ -14,14 +14,16 @@ from transformers import LlavaOnevisionForConditionalGeneration
 from training.attention import NAME, Blocks, blocks
 from training.checkpoint import TOKENS_PER_FRAME, build_model, build_tokenizer
 from training.clips import Clips
-from training.labels import FACTS, IGNORE, TOKEN_LABELS
+from training.labels import COMMON, FACTS, IGNORE, TOKEN_LABELS
 from training.tower import Stage0, begin
 
 PREFIX = 2  # <|im_start|> user
 VALUE_COST = 0.02
 RECENT = 4  # frames that are always whole
 SPREAD = 12  # frames over which evictions are spread
-TOKEN_WEIGHTS = {"before": 0.5, "start": 0.3, "count": 0.4, "shift": 0.3, "spoken": 0.3}
+TOKEN_WEIGHTS = {
+    "before": 0.5, "start": 0.3, "count": 0.4, "shift": 0.4, "spoken": 0.3, "with": 0.3,
+}  # fmt: skip
 FACT_WEIGHT = 0.3
 
 
@@ -120,8 +122,9 @@ class Stage1(nn.Module):
         at = seen + question * length + token
         fact_logits = self.probe_facts(out.hidden_states[4][clip, at]).float()
         facts = sum(
-            (_loss(part, clips.facts[:, i])
-             for i, part in enumerate(fact_logits.split(list(FACTS.values()), dim=1))),
+            (_loss(part, clips.facts[:, i], name)
+             for i, (name, part) in enumerate(
+                 zip(FACTS, fact_logits.split(list(FACTS.values()), dim=1), strict=True))),
             answer_loss.new_zeros(()),
         )  # fmt: skip
         # What nobody needs shall have small values: then a value's norm says what is of use.
@@ -149,15 +152,19 @@ class Stage1(nn.Module):
         parts = logits.split(list(TOKEN_LABELS.values()), dim=1)
         loss: Tensor = logits.new_zeros(())
         for i, (name, part) in enumerate(zip(TOKEN_LABELS, parts, strict=True)):
-            loss = loss + TOKEN_WEIGHTS[name] * _loss(part, clips.labels[:, i])
+            loss = loss + TOKEN_WEIGHTS[name] * _loss(part, clips.labels[:, i], name)
         return loss
 
 
-def _loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy, nothing where all labels are IGNORE."""
+def _loss(logits: Tensor, labels: Tensor, name: str) -> Tensor:
+    """Cross-entropy of a label or a fact, nothing where all are IGNORE."""
     if not bool((labels != IGNORE).any()):
         return logits.new_zeros(())
-    loss: Tensor = F.cross_entropy(logits, labels, ignore_index=IGNORE)
+    weights = logits.new_ones(logits.shape[1])
+    if name in COMMON:
+        common, weight = COMMON[name]
+        weights[common] = weight
+    loss: Tensor = F.cross_entropy(logits, labels, weights, ignore_index=IGNORE)
     return loss
 
 

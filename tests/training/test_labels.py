@@ -15,8 +15,10 @@ from training.labels import (
     token_labels,
 )
 from training.sight import Sight, Thing
+from training.world import NOT_MOVED
 
-LEFT, TOP, BOTTOM = 0, 2, 3
+LEFT, TOP, BOTTOM, MIDDLE = 0, 2, 3, 4
+RIGHTWARDS = 1
 DOG, CAT, CUP = 2, 3, 8
 STOP, GO, SEVEN = 0, 1, 24 + 7
 
@@ -60,3 +62,18 @@ def test_something_of_every_object_and_text_stays() -> None:
     for seed in range(20):
         kept = {at[i] for i in anchored(STREAM, np.random.default_rng(seed))}
         assert {(0, 1), (1, 3), (1, 1), (2, 7), (3, 7)} <= kept and kept & {(4, 1), (5, 1)}
+
+
+def test_tokens_know_how_their_object_moved_and_who_was_there_before_this_frame() -> None:
+    both = (Thing(CAT, TOP), Thing(DOG, LEFT))
+    sights = [Sight(both, 1), Sight(both, 1), Sight((both[0], Thing(DOG, MIDDLE)), 1)]
+    _, labels = token_labels(Chronicle([*sights, sights[-1], Sight((Thing(CUP, TOP),), 2)]))
+    names = list(TOKEN_LABELS)
+    told = [[row[names.index(name)] for name in ("shift", "with")] for row in labels]
+    assert told == [
+        [NOT_MOVED, IGNORE], [NOT_MOVED, IGNORE],  # what comes later in a frame is not known yet
+        [NOT_MOVED, DOG], [NOT_MOVED, CAT],
+        [NOT_MOVED, DOG], [RIGHTWARDS, CAT],
+        [NOT_MOVED, DOG], [RIGHTWARDS, CAT],
+        [NOT_MOVED, IGNORE],
+    ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Batches of streams with their conversations, as rows of the bank and token ids."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,7 @@ from training.phrasings import KINDS
 from training.questions import Asker, Exchange
 from training.stories import Cutter, Story, clock, shape_for
 
+SAME: Final = 2  # questions of a clip that name nothing and have the same answer
 LONGEST_CLOCK: Final = 3600  # seconds; 32,400 positions, what the configuration allows
 
 
@@ -142,7 +144,10 @@ class ClipBatches(IterableDataset[Clips]):
         seconds = clock(length, LONGEST_CLOCK, rng, self.phase.apart_share)
         return self.ask_about(stories, seconds, rng)
 
-    def _conversation(self, asker: Asker, rng: np.random.Generator) -> list[Exchange]:
+    def _conversation(
+        self, asker: Asker, rng: np.random.Generator, answers: Counter[str]
+    ) -> list[Exchange]:
+        """Turns; `answers` counts what was answered of this clip."""
         wanted = 1 + int(rng.integers(self.phase.most_turns))
         turns: list[Exchange] = []
         while len(turns) < wanted:
@@ -152,7 +157,9 @@ class ClipBatches(IterableDataset[Clips]):
             else:
                 kind = KINDS[rng.choice(len(KINDS), p=self.weights)]
             turn = asker.ask(kind, topic)
-            if turn is not None:
+            # What has one answer a clip ("how many?") teaches nothing more when asked again.
+            if turn is not None and (turn.about >= 0 or answers[turn.answer] < SAME):
+                answers[turn.answer] += 1
                 turns.append(turn)
         return turns
 
@@ -173,9 +180,9 @@ class ClipBatches(IterableDataset[Clips]):
             labels += of
             anchors += [(number, *at[i]) for i in anchored(chronicle, rng)]
             known: dict[int, list[int]] = {}
-            asker = Asker(chronicle, rng)
+            asker, answers = Asker(chronicle, rng), Counter[str]()
             for question in range(each):
-                turns = self._conversation(asker, rng)
+                turns = self._conversation(asker, rng, answers)
                 branch = encode_branch(turns, rng, blur)
                 branches.append(branch)
                 for token, obj in branch.named:

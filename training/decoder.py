@@ -23,9 +23,9 @@ from training.stage1 import Stage1
 # Share of the CPU time after which each phase begins.
 PHASES = (
     (0, Phase(2, 10)),
-    (0.03, Phase(4, 30, most_turns=2, blur=0.02, apart_share=0.2)),
-    (0.12, Phase(6, 90, most_turns=3, blur=0.02, apart_share=0.3, forget_share=0.3)),
-    (0.3, Phase(2, 200, most_turns=4, blur=0.02, apart_share=0.4, forget_share=0.4)),
+    (0.03, Phase(2, 30, most_turns=2, blur=0.02, apart_share=0.2)),
+    (0.12, Phase(2, 90, most_turns=3, blur=0.02, apart_share=0.3, forget_share=0.3)),
+    (0.5, Phase(2, 200, most_turns=4, blur=0.02, apart_share=0.4, forget_share=0.4)),
     (0.75, Phase(2, 640, most_turns=6, blur=0.02, apart_share=0.4, forget_share=0.5)),
 )
 FALL = 0.125  # share of the CPU time in which the rates fall to nothing

@@ -8,9 +8,10 @@ import torch
 
 from training.bank import Stored
 from training.checkpoint import build_model, build_tokenizer
-from training.clips import IGNORE, ClipBatches, Phase, encode_branch
+from training.clips import IGNORE, SAME, ClipBatches, Phase, encode_branch
 from training.decoder import PHASES, phase_at, rate_at
 from training.labels import FACTS, TOKEN_LABELS
+from training.phrasings import KINDS
 from training.questions import Exchange
 from training.stage1 import Stage1, lifetimes
 from training.stories import clock
@@ -54,6 +55,14 @@ def test_a_batch_holds_together(takes: list[Stored]) -> None:
     # Whatever is forgotten, each object at each place keeps a token.
     alive = lifetimes(clips).view(3, 20, 9) == torch.iinfo(torch.int64).max
     assert alive[tuple(clips.anchors.T)].all() and not alive.all()
+
+
+def test_what_has_one_answer_is_asked_of_a_clip_twice_at_most(takes: list[Stored]) -> None:
+    maker = ClipBatches(takes, Phase(5, 5), 1000, seed=1, questions=60)
+    clips = maker.batch(20, 2, np.random.default_rng(2))
+    for kind in ("count", "many"):  # the answer may be anything, but it is one
+        asked = (clips.kinds == KINDS.index(kind)).flatten(1).sum(1)
+        assert 1 <= asked.max() <= SAME
 
 
 @pytest.mark.parametrize("forget_share", [0.0, 1.0])

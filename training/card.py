@@ -41,7 +41,8 @@ loaded by the code that loads any checkpoint of the family.
 
 One to three objects at a time, drawn in the style of Noto or of Twemoji, on a plain coloured
 ground or before a photograph; each in one of nine cells of the picture. They appear, leave and
-move in straight lines; words and digits are shown in capitals.
+move in straight lines; words and digits are shown in capitals. Several things are listed as one
+reads, row by row.
 
 - **{count} objects**: {objects}
 - **{grounds} backgrounds**: {colours}, or a photo
@@ -58,7 +59,8 @@ future "I have not seen that yet."
 
 **Times** are read from positions, nine a second: they hold at one frame a second and where
 positions are "native". Where positions are made compact, or at other frame rates, the answers to
-"how long ago" are wrong, and those to "when" are about what memory still holds.
+"how long ago" are wrong, those to "when" are about what memory still holds, and what is seen now is
+at times taken for what came before it.
 
 ## What it does not know
 

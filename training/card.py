@@ -60,7 +60,7 @@ future "I have not seen that yet."
 **Times** are read from positions, nine a second: they hold at one frame a second and where
 positions are "native". Where positions are made compact, or at other frame rates, the answers to
 "how long ago" are wrong, those to "when" are about what memory still holds, and what is seen now is
-at times taken for what came before it.
+at times named wrongly.
 
 ## What it does not know
 

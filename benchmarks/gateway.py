@@ -170,29 +170,28 @@ class _Sides:
         sending = [2 * number + (not even) for number in range(len(self._sessions))]
         await self._senders.order("send", ids=sending)
         await asyncio.sleep(_SETTLE_SECONDS)
-        watching = asyncio.create_task(self._watch())
+        # Told to end rather than cancelled: a reply that comes at that moment swallows it.
+        measured = asyncio.Event()
+        watching = asyncio.create_task(self._watch(measured))
         began, used = time.monotonic(), side.cpu_seconds()
         await asyncio.sleep(seconds)
         used, took = side.cpu_seconds() - used, time.monotonic() - began
-        watching.cancel()
-        [frames] = await asyncio.gather(watching, return_exceptions=True)
-        assert isinstance(frames, list), frames
+        measured.set()
+        frames = await watching
         sent = (await self._senders.order("times"))["times"]
         return used / took, self._ages(frames, sent) if even else []
 
-    async def _watch(self) -> list[tuple[str, float, bytes]]:
-        """Until cancelled: of each frame that is handed on its session, when, and its JPEG."""
+    async def _watch(self, measured: asyncio.Event) -> list[tuple[str, float, bytes]]:
+        """Until it is measured: of each frame that is handed on its session, when, and its JPEG."""
         found = []
-        try:
-            while True:
-                for key, entries in await self._broker.xread(self._read_to, block=200):
-                    for entry, fields in entries:
-                        self._read_to[key.decode()] = entry
-                        frame = decode_frame(fields[keys.FIELD])
-                        at = int(entry.partition(b"-")[0]) / 1000
-                        found.append((frame.session, at, frame.jpeg))
-        except asyncio.CancelledError:
-            return found
+        while not measured.is_set():
+            for key, entries in await self._broker.xread(self._read_to, block=200):
+                for entry, fields in entries:
+                    self._read_to[key.decode()] = entry
+                    frame = decode_frame(fields[keys.FIELD])
+                    at = int(entry.partition(b"-")[0]) / 1000
+                    found.append((frame.session, at, frame.jpeg))
+        return found
 
     def _ages(self, frames: list[tuple[str, float, bytes]], sent: dict[str, Any]) -> list[float]:
         identities = {session: str(identity) for identity, session in self._sessions.items()}

@@ -131,8 +131,9 @@ class Stage0(nn.Module):
             with torch.no_grad():
                 taught = teacher.features(batch.pictures).float()
                 known = (taught @ table.T).argmax(-1) == target
-            apart = (features[known] - taught[known]).pow(2).mean() / taught.pow(2).mean()
-            loss = loss + apart
+            if bool(known.any()):
+                apart = (features[known] - taught[known]).pow(2).mean() / taught.pow(2).mean()
+                loss = loss + apart
         with torch.no_grad():
             right = logits.argmax(-1) == target
             several = (batch.cells < TEXT_LABEL) & things

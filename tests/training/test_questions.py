@@ -58,6 +58,11 @@ def test_right_answers(kind: str, expected: set[str]) -> None:
     assert answers(kind, STREAM) == expected
 
 
+def test_several_things_are_listed_row_by_row() -> None:
+    sights = [Sight((Thing(CAT, LEFT), Thing(DOG, TOP)), 1)]
+    assert answers("scene", sights) == {"I see a dog and a cat."}
+
+
 def test_it_means_what_was_spoken_of() -> None:
     found = answers("it", STREAM, topic=CUP)
     assert {"The cup was at the top.", "The cup did not move.", "No, the cup is gone."} <= found
